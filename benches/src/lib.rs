@@ -1,0 +1,1 @@
+//! Peers side by side; each bench is run by hand.

@@ -1,0 +1,23 @@
+//! A *lease* is a checked right to use something for a bounded time.
+//!
+//! The crate page is written with the README; see there.
+
+#![deny(unsafe_code)]
+
+// The macros name the crate they expand for; inside it that name has to work too.
+extern crate self as lease;
+
+mod memory;
+#[forbid(unsafe_code)]
+mod sync;
+#[cfg(feature = "work")]
+#[forbid(unsafe_code)]
+mod work;
+
+pub use memory::strategy;
+#[cfg(feature = "work")]
+pub use work::{
+    event::EventRecord,
+    ledger,
+    tick::{ClockId, Tick},
+};

@@ -1,0 +1,5 @@
+//! The memory wing: strategies, the control-block pool, the owner table, the scope. Four floors, each may use the ones
+//! below it: `strategy` (F1), `pool` (F2), `owner` (F3), `scope` (F4).
+
+#[allow(unsafe_code, reason = "a strategy hands out raw memory")]
+pub mod strategy;

@@ -1,0 +1,32 @@
+//! Atomics, locks and threads, behind one door.
+//!
+//! Everything else in the crate names these through here, so that the same source runs on std, under loom (which
+//! explores every ordering of a small model) and under shuttle (which explores schedules of a larger one). The face is
+//! chosen by `--cfg loom` or `--cfg shuttle`, never by a feature: a feature could be switched on by a stranger.
+//!
+//! Loom's and shuttle's faces exist for tests only; they are neither fast nor `const`-constructible.
+
+#[cfg(loom)]
+mod loom;
+#[cfg(shuttle)]
+mod shuttle;
+#[cfg(not(any(loom, shuttle)))]
+mod std;
+
+#[cfg(loom)]
+pub(crate) use self::loom::*;
+#[cfg(shuttle)]
+pub(crate) use self::shuttle::*;
+#[cfg(not(any(loom, shuttle)))]
+pub(crate) use self::std::*;
+
+/// The guarded value, whether or not a holder panicked.
+///
+/// No lock in this crate is held while user code runs, and no critical section leaves its data half-changed, so a
+/// poisoned lock says only that a thread died elsewhere.
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    match mutex.lock() {
+        Ok(guard) => guard,
+        Err(poisoned) => poisoned.into_inner(),
+    }
+}

@@ -1,0 +1,5 @@
+//! Events: what happened, as it is written down.
+
+mod record;
+
+pub use self::record::EventRecord;

@@ -1,0 +1,1 @@
+//! Promises of the `claim` area, through the public API.

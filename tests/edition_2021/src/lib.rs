@@ -1,0 +1,1 @@
+//! The macros in edition 2021.

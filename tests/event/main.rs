@@ -1,0 +1,1 @@
+//! Promises of the `event` area, through the public API.

@@ -1,0 +1,1 @@
+//! Promises of the `house` area, through the public API.

@@ -1,0 +1,1 @@
+//! Promises of the `ledger` area, through the public API.

@@ -1,0 +1,1 @@
+//! Promises of the `macros` area, through the public API.

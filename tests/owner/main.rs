@@ -1,0 +1,1 @@
+//! Promises of the `owner` area, through the public API.

@@ -1,0 +1,1 @@
+//! Promises of the `pool` area, through the public API.

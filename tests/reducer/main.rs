@@ -1,0 +1,1 @@
+//! Promises of the `reducer` area, through the public API.

@@ -1,0 +1,1 @@
+//! Promises of the `registrar` area, through the public API.

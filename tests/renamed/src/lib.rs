@@ -1,0 +1,1 @@
+//! The macros with the crate under another name.

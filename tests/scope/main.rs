@@ -1,0 +1,1 @@
+//! Promises of the `scope` area, through the public API.

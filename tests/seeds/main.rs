@@ -1,0 +1,1 @@
+//! Promises of the `seeds` area, through the public API.

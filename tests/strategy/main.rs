@@ -1,0 +1,1 @@
+//! Promises of the `strategy` area, through the public API.

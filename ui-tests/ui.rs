@@ -1,0 +1,1 @@
+//! What a misuse looks like to the person who made it.
