@@ -7,6 +7,7 @@
 // The macros name the crate they expand for; inside it that name has to work too.
 extern crate self as lease;
 
+pub mod __private;
 mod memory;
 #[forbid(unsafe_code)]
 mod sync;
@@ -14,7 +15,10 @@ mod sync;
 #[forbid(unsafe_code)]
 mod work;
 
-pub use memory::strategy;
+pub use memory::{
+    scope::{Scope, ScopeError, ScopeReport},
+    strategy,
+};
 #[cfg(feature = "work")]
 pub use work::{
     event::EventRecord,

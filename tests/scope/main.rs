@@ -1,1 +1,5 @@
 //! Promises of the `scope` area, through the public API.
+
+mod ending;
+mod memory;
+mod moving;

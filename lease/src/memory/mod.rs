@@ -3,3 +3,9 @@
 
 #[allow(unsafe_code, reason = "a strategy hands out raw memory")]
 pub mod strategy;
+
+#[allow(
+    unsafe_code,
+    reason = "a scope places values in raw memory and ends them there"
+)]
+pub(crate) mod scope;

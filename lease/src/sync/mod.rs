@@ -20,6 +20,9 @@ pub(crate) use self::shuttle::*;
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) use self::std::*;
 
+// The same question on every face: the models' own threads unwind as std's do.
+pub(crate) use ::std::thread::panicking;
+
 /// The guarded value, whether or not a holder panicked.
 ///
 /// No lock in this crate is held while user code runs, and no critical section leaves its data half-changed, so a
