@@ -2,5 +2,6 @@
 //! They read the sources of `lease/src`.
 
 mod floors;
+mod manifests;
 mod rooms;
 mod source;
