@@ -22,6 +22,6 @@ pub use memory::{
 #[cfg(feature = "work")]
 pub use work::{
     event::EventRecord,
-    ledger,
+    ledger::{self, Ledger},
     tick::{ClockId, Tick},
 };

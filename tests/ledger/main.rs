@@ -1,1 +1,4 @@
 //! Promises of the `ledger` area, through the public API.
+
+mod conformance;
+mod memory;

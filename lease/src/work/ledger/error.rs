@@ -1,6 +1,10 @@
 //! What can go wrong with a ledger.
 
+use std::time::Duration;
+
 use thiserror::Error;
+
+use super::Fault;
 
 /// A ledger could not do what was asked; nothing was half-done.
 #[derive(Debug, Error)]
@@ -19,5 +23,40 @@ pub enum LedgerError {
     KeyUsed {
         /// The key.
         key: String,
+    },
+    /// A column of a record is over its limit.
+    #[error("{field} has {length} bytes, the limit is {limit}")]
+    TooLong {
+        /// Which column.
+        field: &'static str,
+        /// How long it is, in bytes.
+        length: usize,
+        /// How long it may be, in bytes.
+        limit: usize,
+    },
+    /// The write section could not be had in time.
+    #[error(
+        "the ledger's write section was held by {} for longer than {waited:?}",
+        match .pid { Some(pid) => format!("process {pid}"), None => "somebody else".to_owned() }
+    )]
+    LedgerBusy {
+        /// The process inside it, if that is known.
+        pid: Option<u32>,
+        /// How long this caller waited.
+        waited: Duration,
+    },
+    /// The history is not what was written.
+    #[error("record {sequence} is bad: {fault}")]
+    BadRecord {
+        /// The first record that is wrong.
+        sequence: u64,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+    /// There is no epoch above this one.
+    #[error("the ledger's epochs are used up at {last}")]
+    EpochsUsedUp {
+        /// The last epoch.
+        last: u32,
     },
 }

@@ -1,15 +1,69 @@
-//! Ledgers: append-only, hash-chained storage of [`EventRecord`]s. Knows nothing of leases.
+//! Ledgers: append-only, hash-chained storage of [`EventRecord`]s.
+//!
+//! A ledger keeps records in the order in which they were accepted and hands them out again; it knows nothing of
+//! leases. [`MemoryLedger`] lives as long as its handle, for tests and for programs that need no history. Both keep the
+//! same promises, and one suite of tests holds them to it.
+//!
+//! # Writing
+//!
+//! ```text
+//! enter ── catch up ── decide ── append ── leave ── sync ── acknowledge
+//! └─────────── the section: one writer, everywhere ┘
+//! ```
+//!
+//! A writer that must decide on what it read takes the [section](Ledger::enter), so that nobody's record comes between
+//! the reading and the appending. It syncs outside: one [`sync`](Ledger::sync) covers everybody's earlier records, and
+//! while one writer waits for the disk the next is already deciding.
+//!
+//! # Reading back
+//!
+//! Every record carries the hash of the one before it. [`Ledger::verify`] walks that chain from the first record to the
+//! last, and shows each record to a [`RecordVerifier`], through which a higher floor checks what the ledger cannot know.
 
+mod chain;
+mod epoch;
 mod error;
+mod gate;
+mod memory;
+mod verify;
 
 use crate::work::event::EventRecord;
 
-pub use self::error::LedgerError;
+pub use self::{
+    error::LedgerError,
+    memory::MemoryLedger,
+    verify::{Fault, RecordVerifier, Refusal},
+};
+
+/// The longest text column of a record, and the longest unique key, in bytes.
+pub const MAX_TEXT: usize = 1024;
+
+/// The longest payload of a record, in bytes.
+pub const MAX_PAYLOAD: usize = 1 << 20;
 
 /// An append-only, hash-chained list of records, in the order in which they were accepted.
 ///
-/// Sequences start at 1 and have no gaps. Two operations matter: [`append`](Self::append) and [`read`](Self::read);
-/// the rest serves several processes on one ledger. Implementations are shared between threads.
+/// Sequences start at 1 and have no gaps. Implementations are shared between threads; one that keeps its records in
+/// storage is shared between processes too. Reading is always allowed, also while a section is held.
+///
+/// ```
+/// use lease::EventRecord;
+/// use lease::ledger::{Ledger, MemoryLedger, NewRecord};
+///
+/// let ledger = MemoryLedger::new();
+/// let empty = ledger.head()?;
+/// let head = ledger.append(&empty, &[EventRecord::new("note.made", "s", "me", "hello").into()])?;
+/// ledger.sync()?;
+///
+/// assert_eq!(head.sequence, 1);
+/// assert_eq!(ledger.read(0, 10)?[0].payload, b"hello");
+/// assert_eq!(ledger.verify(&mut ())?, head);
+///
+/// let keyed = NewRecord::from(EventRecord::new("note.made", "s", "me", "once")).with_key("once");
+/// let head = ledger.append(&head, &[keyed.clone()])?;
+/// assert!(ledger.append(&head, &[keyed]).is_err());
+/// # Ok::<(), lease::ledger::LedgerError>(())
+/// ```
 pub trait Ledger: Send + Sync {
     /// Where the ledger stands.
     ///
@@ -25,45 +79,74 @@ pub trait Ledger: Send + Sync {
     /// [`LedgerError`] when the storage cannot be read.
     fn read(&self, after: u64, limit: usize) -> Result<Vec<EventRecord>, LedgerError>;
 
-    /// Takes the ledger's write section: until the guard is dropped nobody else's append, here or in another process,
-    /// comes between what the holder reads and what it appends.
+    /// Takes the ledger's write section: until it is dropped nobody else's append, here or in another process, comes
+    /// between what the holder reads and what it appends.
+    ///
+    /// A thread that enters again while it is inside waits for itself, and is told so when the time is up.
     ///
     /// # Errors
     ///
-    /// [`LedgerError`] when the section cannot be had in time.
-    fn enter(&self) -> Result<Section<'_>, LedgerError>;
+    /// [`LedgerError::LedgerBusy`] when the section cannot be had in time.
+    fn enter(&self) -> Result<Box<dyn Section + '_>, LedgerError>;
 
-    /// Appends a batch, all or nothing, if the head is still `expected`, and returns the new head. The records are
-    /// visible to every reader when this returns; they are durable when a [`sync`](Self::sync) that began afterwards
-    /// returns.
+    /// Appends a batch in a section of its own: [`Section::append`] for a writer who has nothing to decide.
     ///
     /// # Errors
     ///
-    /// [`LedgerError::HeadMoved`] when somebody appended in between, [`LedgerError::KeyUsed`] when a record's unique key
-    /// was used before, ever; otherwise the storage failed. Nothing was appended.
-    fn append(&self, expected: &Head, batch: &[NewRecord]) -> Result<Head, LedgerError>;
+    /// Those of [`enter`](Self::enter) and of [`Section::append`]; nothing was appended.
+    fn append(&self, expected: &Head, batch: &[NewRecord]) -> Result<Head, LedgerError> {
+        self.enter()?.append(expected, batch)
+    }
 
-    /// Makes everything that was appended before this call durable.
+    /// Makes everything that was appended before this call durable, whoever appended it.
     ///
     /// # Errors
     ///
-    /// [`LedgerError`] when the storage could not say so; whether the records survive a power cut is then unknown.
+    /// [`LedgerError::SyncFailed`] when the storage could not say so: whether records since the last good sync survive
+    /// a power cut is then unknown, and this handle appends no more.
     fn sync(&self) -> Result<(), LedgerError>;
 
     /// A number that rises whenever the ledger is opened by somebody who has it alone, and at
-    /// [`raise_epoch`](Self::raise_epoch): at least 1, below 2^31.
+    /// [`Section::raise_epoch`]: at least 1, below 2^31.
+    ///
+    /// What is numbered by epoch first and count second never repeats, even if a power cut took the last counts.
     ///
     /// # Errors
     ///
     /// [`LedgerError`] when the storage cannot be read.
     fn epoch(&self) -> Result<u32, LedgerError>;
 
+    /// Walks the chain from the first record to the last and returns the head it ends in; each record is also shown to
+    /// `verifier`. `&mut ()` checks the chain alone, `&mut head` that a head which was kept elsewhere is in it.
+    ///
+    /// Cost: every record is read and hashed once. Records that are appended meanwhile may or may not be covered.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::BadRecord`] names the first bad record and what is wrong with it.
+    fn verify(&self, verifier: &mut dyn RecordVerifier) -> Result<Head, LedgerError>;
+}
+
+/// The write section of a ledger, left when this is dropped. See [`Ledger::enter`].
+#[must_use = "the write section is left as soon as this is dropped"]
+pub trait Section {
+    /// Appends a batch, all or nothing, if the head is still `expected`, and returns the new head. The records are
+    /// visible to every reader when this returns; they are durable when a [`sync`](Ledger::sync) that began afterwards
+    /// returns.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::HeadMoved`] when somebody appended in between, [`LedgerError::KeyUsed`] when a record's unique key
+    /// was used before, ever, [`LedgerError::TooLong`] when a column is over its limit; otherwise the storage failed.
+    /// Nothing was appended.
+    fn append(&mut self, expected: &Head, batch: &[NewRecord]) -> Result<Head, LedgerError>;
+
     /// Raises the epoch, durably, and returns the new one.
     ///
     /// # Errors
     ///
-    /// [`LedgerError`] when the storage cannot be written.
-    fn raise_epoch(&self) -> Result<u32, LedgerError>;
+    /// [`LedgerError`] when the storage cannot be written, or there is no higher epoch.
+    fn raise_epoch(&mut self) -> Result<u32, LedgerError>;
 }
 
 /// Where a ledger stands: the last record's sequence and hash (0 and zeros when empty).
@@ -84,28 +167,21 @@ pub struct NewRecord {
     pub unique_key: Option<String>,
 }
 
-/// The write section of a ledger, left when this is dropped. See [`Ledger::enter`].
-#[must_use = "the write section is left as soon as this is dropped"]
-pub struct Section<'a> {
-    _held: Box<dyn Hold + 'a>,
-}
-
-/// Anything that can be held; a section asks nothing of it but to be dropped.
-trait Hold {}
-
-impl<T> Hold for T {}
-
-impl<'a> Section<'a> {
-    /// A section that lasts as long as `held` is not dropped: usually a lock's guard.
-    pub fn new(held: impl Sized + 'a) -> Self {
-        Self {
-            _held: Box::new(held),
-        }
+impl NewRecord {
+    /// The same record under this unique key.
+    #[must_use]
+    pub fn with_key(mut self, key: impl Into<String>) -> Self {
+        self.unique_key = Some(key.into());
+        self
     }
 }
 
-impl std::fmt::Debug for Section<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Section")
+impl From<EventRecord> for NewRecord {
+    /// A record without a unique key.
+    fn from(record: EventRecord) -> Self {
+        Self {
+            record,
+            unique_key: None,
+        }
     }
 }
