@@ -3,6 +3,6 @@
 //! Floors, each may use the ones below it: `event`, `tick`, `clock` (F1); `reducer`, `ledger` (F2); `registrar` (F3);
 //! `claim` (F4). `ledger` knows nothing of leases, `reducer` has no clock and no IO, `claim` no SQL.
 
-pub mod event;
+pub(crate) mod event;
 pub mod ledger;
-pub mod tick;
+pub(crate) mod tick;

@@ -45,6 +45,13 @@ pub enum LedgerError {
         /// How long this caller waited.
         waited: Duration,
     },
+    /// The storage could not say that it is durable, now or at an earlier sync, and is not trusted again until it is
+    /// opened anew: whether records since the last good sync survive a power cut is unknown.
+    #[error("the ledger could not be synced: {reason}")]
+    SyncFailed {
+        /// What the system said.
+        reason: String,
+    },
     /// The history is not what was written.
     #[error("record {sequence} is bad: {fault}")]
     BadRecord {
