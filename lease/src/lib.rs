@@ -16,6 +16,11 @@ mod sync;
 mod work;
 
 pub use memory::{
+    owner::{
+        BorrowedFields, BorrowedLease, Contract, ContractTotals, LeakReport, LeaseObject, LeaseOwner,
+        LeasePolicy, LeaseTenant, OwnedLease, OwnerError, OwnerReport, PlainBytes, Recorded, Relocatable,
+        TenantId, TrackBorrowed, Tracking, Unmoved,
+    },
     scope::{Scope, ScopeError, ScopeReport},
     strategy,
 };

@@ -1,6 +1,11 @@
 //! The memory wing: strategies, the control-block pool, the owner table, the scope. Four floors, each may use the ones
 //! below it: `strategy` (F1), `pool` (F2), `owner` (F3), `scope` (F4).
 
+#[allow(
+    unsafe_code,
+    reason = "owned memory is raw until it is typed, and C names it by address"
+)]
+pub(crate) mod owner;
 #[allow(unsafe_code, reason = "a strategy hands out raw memory")]
 pub mod strategy;
 

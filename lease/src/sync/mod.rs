@@ -33,3 +33,23 @@ pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         Err(poisoned) => poisoned.into_inner(),
     }
 }
+
+/// Numbers for identities: each is given once in the life of the process, and none is zero.
+///
+/// On every face this is std's atomic. Nobody waits on it or reads memory because of it, so there is no interleaving
+/// worth exploring, and the checkers' atomics cannot live in a `static`.
+#[derive(Debug)]
+pub(crate) struct Sequence(::std::sync::atomic::AtomicU64);
+
+impl Sequence {
+    /// Starts at 1.
+    pub(crate) const fn new() -> Self {
+        Self(::std::sync::atomic::AtomicU64::new(1))
+    }
+
+    /// The next number. At one a nanosecond they last for 584 years.
+    pub(crate) fn next(&self) -> u64 {
+        // Only the number has to be unique; it publishes nothing.
+        self.0.fetch_add(1, ::std::sync::atomic::Ordering::Relaxed)
+    }
+}
