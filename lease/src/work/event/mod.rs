@@ -1,5 +1,13 @@
 //! Events: what happened, as it is written down.
+//!
+//! An event family is a plain enum with [`#[derive(LeaseEvent)]`](derive@crate::LeaseEvent); its wire form is one
+//! Protocol Buffers `oneof`, an arm per variant. An [`EventRecord`] is one event in its envelope. This floor knows
+//! neither leases nor ledgers: the registrar's own family is declared here as any user's is.
 
+mod error;
+mod family;
 mod record;
+pub(crate) mod wire;
 
-pub use self::record::EventRecord;
+pub(crate) use self::family::{find, kind_in};
+pub use self::{error::EventError, family::LeaseEvent, record::EventRecord};

@@ -1,5 +1,6 @@
 //! One entry of a ledger.
 
+use super::LeaseEvent;
 use crate::work::tick::Tick;
 
 /// An event with its envelope: what happened, who says so, when, and once appended where it stands in the chain.
@@ -45,6 +46,15 @@ impl EventRecord {
             previous_hash: [0; 32],
             hash: [0; 32],
         }
+    }
+
+    /// A record of `event` that is not yet in a ledger, without wall time and tick.
+    pub fn of(
+        event: &impl LeaseEvent,
+        session_id: impl Into<String>,
+        actor_id: impl Into<String>,
+    ) -> Self {
+        Self::new(event.event_type(), session_id, actor_id, event.encode())
     }
 
     /// The same event at this wall time (Unix nanoseconds) and tick.

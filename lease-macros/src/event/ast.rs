@@ -1,0 +1,24 @@
+//! An event family that obeys every rule: what `valid` makes and `expand` takes.
+
+use syn::{Ident, Member, Path, Type};
+
+pub(super) struct Family<'a> {
+    pub(super) ident: &'a Ident,
+    /// Path of the crate `lease`.
+    pub(super) krate: Path,
+    pub(super) namespace: String,
+    pub(super) variants: Vec<Variant<'a>>,
+}
+
+pub(super) struct Variant<'a> {
+    pub(super) ident: &'a Ident,
+    pub(super) kind: String,
+    pub(super) tag: u32,
+    pub(super) fields: Vec<Field<'a>>,
+}
+
+pub(super) struct Field<'a> {
+    pub(super) member: Member,
+    pub(super) tag: u32,
+    pub(super) ty: &'a Type,
+}

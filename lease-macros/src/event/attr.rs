@@ -1,0 +1,131 @@
+//! `#[event(…)]` as written: which keys, with which values, whether or not they belong where they stand.
+
+use std::ops::RangeInclusive;
+
+use proc_macro2::Span;
+use syn::{
+    Attribute, Error, Ident, LitInt, LitStr, Path, Result, Token, ext::IdentExt, parenthesized,
+    parse::ParseStream,
+};
+
+/// What a key was given, and where.
+pub(super) struct Given<T> {
+    pub(super) value: T,
+    pub(super) span: Span,
+}
+
+/// All keys of the `#[event(…)]` attributes on one enum, variant or field.
+#[derive(Default)]
+pub(super) struct EventAttr {
+    pub(super) namespace: Option<Given<String>>,
+    pub(super) kind: Option<Given<String>>,
+    /// As written: a tag may be too large for any integer we have.
+    pub(super) tag: Option<Given<LitInt>>,
+    pub(super) reserved: Vec<RangeInclusive<u32>>,
+    pub(super) krate: Option<Given<Path>>,
+    /// Every key that was read, and where it stands.
+    pub(super) keys: Vec<(String, Span)>,
+}
+
+impl EventAttr {
+    /// Reads all `#[event(…)]` among `attrs`, and goes on after a bad one.
+    pub(super) fn read(attrs: &[Attribute]) -> (Self, Vec<Error>) {
+        let mut this = Self::default();
+        let mut errors = Vec::new();
+        for attr in attrs.iter().filter(|attr| attr.path().is_ident("event")) {
+            if let Err(error) = attr.parse_args_with(|input: ParseStream<'_>| this.parse(input)) {
+                errors.push(error);
+            }
+        }
+        (this, errors)
+    }
+
+    fn parse(&mut self, input: ParseStream<'_>) -> Result<()> {
+        while !input.is_empty() {
+            let key = input.call(Ident::parse_any)?;
+            self.parse_value(&key, input)?;
+            self.keys.push((key.to_string(), key.span()));
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn parse_value(&mut self, key: &Ident, input: ParseStream<'_>) -> Result<()> {
+        let name = key.to_string();
+        if name != "reserved" && self.keys.iter().any(|(known, _)| *known == name) {
+            return Err(Error::new(key.span(), format!("`{name}` is given twice")));
+        }
+        match name.as_str() {
+            "namespace" => self.namespace = Some(text(&name, input)?),
+            "kind" => self.kind = Some(text(&name, input)?),
+            "tag" => {
+                equals(&name, input)?;
+                let value: LitInt = input.parse().map_err(|error| {
+                    Error::new(error.span(), "`tag` takes a field number, such as `tag = 1`")
+                })?;
+                let span = value.span();
+                self.tag = Some(Given { value, span });
+            }
+            "crate" => {
+                equals(&name, input)?;
+                let value = input.call(Path::parse_mod_style)?;
+                let span = key.span();
+                self.krate = Some(Given { value, span });
+            }
+            "reserved" => self.reserved.extend(ranges(input)?),
+            _ => {
+                let message = format!(
+                    "unknown key `{name}`; an event takes `namespace`, `crate`, `kind`, `tag` and `reserved`"
+                );
+                return Err(Error::new(key.span(), message));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn equals(name: &str, input: ParseStream<'_>) -> Result<()> {
+    if input.peek(Token![=]) {
+        input.parse::<Token![=]>()?;
+        Ok(())
+    } else {
+        Err(input.error(format!("`{name}` needs a value: `{name} = …`")))
+    }
+}
+
+fn text(name: &str, input: ParseStream<'_>) -> Result<Given<String>> {
+    equals(name, input)?;
+    let literal: LitStr = input
+        .parse()
+        .map_err(|error| Error::new(error.span(), format!("`{name}` takes a string, such as `{name} = \"order\"`")))?;
+    Ok(Given {
+        value: literal.value(),
+        span: literal.span(),
+    })
+}
+
+/// `(6, 16..=18)`
+fn ranges(input: ParseStream<'_>) -> Result<Vec<RangeInclusive<u32>>> {
+    if !input.peek(syn::token::Paren) {
+        return Err(input.error("`reserved` takes field numbers, such as `reserved(6, 16..=18)`"));
+    }
+    let content;
+    parenthesized!(content in input);
+    let mut ranges = Vec::new();
+    while !content.is_empty() {
+        let first: u32 = content.parse::<LitInt>()?.base10_parse()?;
+        let last = if content.peek(Token![..=]) {
+            content.parse::<Token![..=]>()?;
+            content.parse::<LitInt>()?.base10_parse()?
+        } else {
+            first
+        };
+        ranges.push(first..=last);
+        if !content.is_empty() {
+            content.parse::<Token![,]>()?;
+        }
+    }
+    Ok(ranges)
+}

@@ -1,0 +1,337 @@
+//! The wire form of events: one Protocol Buffers `oneof`, read in two passes.
+//!
+//! [`scan`] walks a payload once without allocating: it refuses what is malformed and finds the one arm. Only then does
+//! a [`Found`] arm hand out typed fields, so what decoding can allocate is bounded by bytes that were already judged.
+//! Serves the expansion of `#[derive(LeaseEvent)]`, which names these items through `lease::__private`.
+//!
+//! The wire form of each field type is fixed for ever; it is written down once, in the implementations of [`Field`].
+
+use prost::{
+    DecodeError,
+    encoding::{self, DecodeContext, WireType},
+};
+
+use super::EventError;
+
+/// The longest payload that is looked at, in bytes.
+pub const MAX_PAYLOAD: usize = 64 * 1024;
+
+/// One variant of an event family: an arm of its `oneof`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arm {
+    /// The second half of the event type.
+    pub kind: &'static str,
+    /// Field number in the `oneof`.
+    pub tag: u32,
+    /// Its fields.
+    pub fields: &'static [FieldInfo],
+}
+
+/// One field of a variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldInfo {
+    /// Its name, or its position.
+    pub name: &'static str,
+    /// Its field number.
+    pub tag: u32,
+    /// Its form on the wire.
+    pub form: Form,
+}
+
+/// How a field's value lies on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Form {
+    value: Value,
+    repeated: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Value {
+    Varint,
+    Fixed64,
+    Bytes,
+    Text,
+}
+
+impl Form {
+    const fn one(value: Value) -> Self {
+        Self {
+            value,
+            repeated: false,
+        }
+    }
+
+    const fn many(one: Self) -> Self {
+        Self {
+            value: one.value,
+            repeated: true,
+        }
+    }
+
+    const fn wire_type(self) -> WireType {
+        match self.value {
+            Value::Varint => WireType::Varint,
+            Value::Fixed64 => WireType::SixtyFourBit,
+            Value::Bytes | Value::Text => WireType::LengthDelimited,
+        }
+    }
+
+    /// Whether prost would read this occurrence as this form; allocates only to say why not.
+    fn check(self, part: Part<'_>) -> Result<(), DecodeError> {
+        let scalar = self.wire_type();
+        if self.repeated && part.wire_type == WireType::LengthDelimited && scalar != part.wire_type {
+            let mut packed = part.value()?;
+            while !packed.is_empty() {
+                encoding::skip_field(scalar, part.tag, &mut packed, DecodeContext::default())?;
+            }
+            return Ok(());
+        }
+        encoding::check_wire_type(scalar, part.wire_type)?;
+        if self.value == Value::Text && std::str::from_utf8(part.value()?).is_err() {
+            let mut bytes = part.bytes;
+            encoding::string::merge(
+                part.wire_type,
+                &mut String::new(),
+                &mut bytes,
+                DecodeContext::default(),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// One field as it stands in a message: its number and its bytes, the length prefix included.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    tag: u32,
+    wire_type: WireType,
+    bytes: &'a [u8],
+}
+
+impl<'a> Part<'a> {
+    /// Takes the next field off `message`.
+    fn take(message: &mut &'a [u8]) -> Result<Self, DecodeError> {
+        let (tag, wire_type) = encoding::decode_key(message)?;
+        let start = *message;
+        encoding::skip_field(wire_type, tag, message, DecodeContext::default())?;
+        Ok(Self {
+            tag,
+            wire_type,
+            bytes: &start[..start.len() - message.len()],
+        })
+    }
+
+    /// The bytes after the length prefix.
+    fn value(self) -> Result<&'a [u8], DecodeError> {
+        let mut value = self.bytes;
+        encoding::decode_varint(&mut value)?;
+        Ok(value)
+    }
+}
+
+/// The one arm of a payload, every field of which has the form that its family says.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a> {
+    arm: &'static Arm,
+    message: &'a [u8],
+}
+
+/// Finds the one arm of a payload.
+///
+/// # Errors
+///
+/// Too large, then malformed anywhere, then not exactly one arm: in this order, whatever else is wrong.
+pub fn scan<'a>(
+    namespace: &'static str,
+    arms: &'static [Arm],
+    payload: &'a [u8],
+) -> Result<Found<'a>, EventError> {
+    if payload.len() > MAX_PAYLOAD {
+        return Err(EventError::TooLarge {
+            len: payload.len(),
+            limit: MAX_PAYLOAD,
+        });
+    }
+    let mut rest = payload;
+    let mut found = None;
+    let mut count = 0;
+    while !rest.is_empty() {
+        let part = Part::take(&mut rest)?;
+        let Some(arm) = arms.iter().find(|arm| arm.tag == part.tag) else {
+            continue;
+        };
+        encoding::check_wire_type(WireType::LengthDelimited, part.wire_type)?;
+        let message = part.value()?;
+        let mut fields = message;
+        while !fields.is_empty() {
+            let part = Part::take(&mut fields)?;
+            if let Some(field) = arm.fields.iter().find(|field| field.tag == part.tag) {
+                field.form.check(part)?;
+            }
+        }
+        count += 1;
+        found = Some(Found { arm, message });
+    }
+    match (found, count) {
+        (Some(found), 1) => Ok(found),
+        (None, _) => Err(EventError::NoArm { namespace }),
+        (Some(_), count) => Err(EventError::ManyArms { namespace, count }),
+    }
+}
+
+impl<'a> Found<'a> {
+    /// Which arm it is.
+    pub fn arm(&self) -> &'static Arm {
+        self.arm
+    }
+
+    /// The field with this number; the type's default when it is not on the wire.
+    ///
+    /// # Errors
+    ///
+    /// When the type has another form than the arm says of this field.
+    pub fn field<F: Field>(&self, tag: u32) -> Result<F, DecodeError> {
+        let mut field = F::default();
+        let mut rest = self.message;
+        while !rest.is_empty() {
+            let part = Part::take(&mut rest)?;
+            if part.tag == tag {
+                let mut bytes = part.bytes;
+                field.read(part.wire_type, &mut bytes)?;
+            }
+        }
+        Ok(field)
+    }
+
+    /// The values of a string or bytes field in the order in which they stand, not copied.
+    pub(crate) fn values(&self, tag: u32) -> impl Iterator<Item = &'a [u8]> {
+        let mut rest = self.message;
+        std::iter::from_fn(move || (!rest.is_empty()).then(|| Part::take(&mut rest).ok()).flatten())
+            .filter(move |part| part.tag == tag)
+            .filter_map(|part| part.value().ok())
+    }
+}
+
+/// A payload: the arm's key, its length, its fields.
+pub(crate) fn seal(tag: u32, message: &[u8]) -> Vec<u8> {
+    let mut payload = Vec::with_capacity(message.len() + 8);
+    encoding::encode_key(tag, WireType::LengthDelimited, &mut payload);
+    encoding::encode_varint(message.len() as u64, &mut payload);
+    payload.extend_from_slice(message);
+    payload
+}
+
+/// A type that can be a field of an event.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no wire form",
+    label = "not a type that an event can carry",
+    note = "an event carries `String`, `Vec<u8>`, `bool`, `u32`, `u64`, `i32`, `i64`, `f64`, `Option` of these, and `Vec` of these but `u8`"
+)]
+pub trait Field: Default {
+    /// Its form on the wire.
+    const FORM: Form;
+
+    /// Writes the field; what is absent or a default writes nothing.
+    fn write(&self, tag: u32, message: &mut Vec<u8>);
+
+    /// Reads one occurrence on top of those before it.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are of another form.
+    fn read(&mut self, wire_type: WireType, bytes: &mut &[u8]) -> Result<(), DecodeError>;
+}
+
+/// A [`Field`] that holds one value, and so may be optional or repeated.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no wire form of its own",
+    label = "cannot be optional or repeated in an event",
+    note = "an event carries `String`, `Vec<u8>`, `bool`, `u32`, `u64`, `i32`, `i64`, `f64`, `Option` of these, and `Vec` of these but `u8`"
+)]
+pub trait Single: Field {
+    /// Writes the value, default or not.
+    fn write_always(&self, tag: u32, message: &mut Vec<u8>);
+
+    /// Writes all values.
+    fn write_all(values: &[Self], tag: u32, message: &mut Vec<u8>);
+
+    /// Reads one occurrence of a repeated field.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are of another form.
+    fn read_more(values: &mut Vec<Self>, wire_type: WireType, bytes: &mut &[u8]) -> Result<(), DecodeError>;
+}
+
+impl<F: Single> Field for Option<F> {
+    const FORM: Form = F::FORM;
+
+    fn write(&self, tag: u32, message: &mut Vec<u8>) {
+        if let Some(value) = self {
+            value.write_always(tag, message);
+        }
+    }
+
+    fn read(&mut self, wire_type: WireType, bytes: &mut &[u8]) -> Result<(), DecodeError> {
+        self.get_or_insert_default().read(wire_type, bytes)
+    }
+}
+
+impl<F: Single> Field for Vec<F> {
+    const FORM: Form = Form::many(F::FORM);
+
+    fn write(&self, tag: u32, message: &mut Vec<u8>) {
+        F::write_all(self, tag, message);
+    }
+
+    fn read(&mut self, wire_type: WireType, bytes: &mut &[u8]) -> Result<(), DecodeError> {
+        F::read_more(self, wire_type, bytes)
+    }
+}
+
+macro_rules! field {
+    ($type:ty, $codec:ident, $value:ident, $write_all:ident, is_default($this:ident) $is_default:expr) => {
+        impl Field for $type {
+            const FORM: Form = Form::one(Value::$value);
+
+            fn write(&self, tag: u32, message: &mut Vec<u8>) {
+                let $this = self;
+                if !$is_default {
+                    self.write_always(tag, message);
+                }
+            }
+
+            fn read(&mut self, wire_type: WireType, bytes: &mut &[u8]) -> Result<(), DecodeError> {
+                encoding::$codec::merge(wire_type, self, bytes, DecodeContext::default())
+            }
+        }
+
+        impl Single for $type {
+            fn write_always(&self, tag: u32, message: &mut Vec<u8>) {
+                encoding::$codec::encode(tag, self, message);
+            }
+
+            fn write_all(values: &[Self], tag: u32, message: &mut Vec<u8>) {
+                encoding::$codec::$write_all(tag, values, message);
+            }
+
+            fn read_more(
+                values: &mut Vec<Self>,
+                wire_type: WireType,
+                bytes: &mut &[u8],
+            ) -> Result<(), DecodeError> {
+                encoding::$codec::merge_repeated(wire_type, values, bytes, DecodeContext::default())
+            }
+        }
+    };
+}
+
+field!(String, string, Text, encode_repeated, is_default(value) value.is_empty());
+field!(Vec<u8>, bytes, Bytes, encode_repeated, is_default(value) value.is_empty());
+field!(bool, bool, Varint, encode_packed, is_default(value) !*value);
+field!(u32, uint32, Varint, encode_packed, is_default(value) *value == 0);
+field!(u64, uint64, Varint, encode_packed, is_default(value) *value == 0);
+field!(i32, sint32, Varint, encode_packed, is_default(value) *value == 0);
+field!(i64, sint64, Varint, encode_packed, is_default(value) *value == 0);
+// By its bits: -0.0 is a value of its own, NaN stays the NaN it was.
+field!(f64, double, Fixed64, encode_packed, is_default(value) value.to_bits() == 0);
