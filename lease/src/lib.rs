@@ -15,6 +15,8 @@ mod sync;
 #[forbid(unsafe_code)]
 mod work;
 
+#[cfg(all(feature = "macros", feature = "work"))]
+pub use lease_macros::LeaseEvent;
 pub use memory::{
     owner::{
         BorrowedFields, BorrowedLease, Contract, ContractTotals, LeakReport, LeaseObject, LeaseOwner,
@@ -26,7 +28,12 @@ pub use memory::{
 };
 #[cfg(feature = "work")]
 pub use work::{
-    event::EventRecord,
+    event::{EventError, EventRecord, LeaseEvent},
     ledger::{self, Ledger},
+    reducer::{Reducer, ReducerContext, Refusal, Replayer, TypedReducer, replay},
+    registrar::{
+        Lease, LeaseChange, LeaseConflict, LeaseError, LeaseReducer, LeaseReducerState, LeaseState,
+        LeaseSummary, ReleaseReason, helpers,
+    },
     tick::{ClockId, Tick},
 };

@@ -1,1 +1,3 @@
 //! Promises of the `event` area, through the public API.
+
+mod golden;

@@ -97,9 +97,12 @@ fn equals(name: &str, input: ParseStream<'_>) -> Result<()> {
 
 fn text(name: &str, input: ParseStream<'_>) -> Result<Given<String>> {
     equals(name, input)?;
-    let literal: LitStr = input
-        .parse()
-        .map_err(|error| Error::new(error.span(), format!("`{name}` takes a string, such as `{name} = \"order\"`")))?;
+    let literal: LitStr = input.parse().map_err(|error| {
+        Error::new(
+            error.span(),
+            format!("`{name}` takes a string, such as `{name} = \"order\"`"),
+        )
+    })?;
     Ok(Given {
         value: literal.value(),
         span: literal.span(),

@@ -73,7 +73,9 @@ pub(super) fn placeholder(input: &DeriveInput) -> TokenStream {
 /// The variant's row in the family's table.
 fn table(family: &Family<'_>, variant: &Variant<'_>) -> TokenStream {
     let krate = &family.krate;
-    let Variant { kind, tag, fields, .. } = variant;
+    let Variant {
+        kind, tag, fields, ..
+    } = variant;
     let fields = fields.iter().map(|Field { member, tag, ty }| {
         let name = match member {
             Member::Named(ident) => syn::ext::IdentExt::unraw(ident).to_string(),
@@ -91,15 +93,20 @@ fn write(family: &Family<'_>, variant: &Variant<'_>) -> TokenStream {
     let Variant { ident, fields, .. } = variant;
     let names = (0..fields.len()).map(|index| format_ident!("field_{index}", span = Span::mixed_site()));
     let members = fields.iter().map(|field| &field.member);
-    let writes = fields.iter().zip(names.clone()).map(|(Field { tag, ty, .. }, name)| {
-        let message = format_ident!("message", span = Span::mixed_site());
-        quote_spanned!(at(ty)=> #krate::__private::event::Field::write(#name, #tag, #message);)
-    });
+    let writes = fields
+        .iter()
+        .zip(names.clone())
+        .map(|(Field { tag, ty, .. }, name)| {
+            let message = format_ident!("message", span = Span::mixed_site());
+            quote_spanned!(at(ty)=> #krate::__private::event::Field::write(#name, #tag, #message);)
+        });
     quote!(Self::#ident { #(#members: #names),* } => { #(#writes)* })
 }
 
 fn read(variant: &Variant<'_>) -> TokenStream {
-    let Variant { ident, tag, fields, .. } = variant;
+    let Variant {
+        ident, tag, fields, ..
+    } = variant;
     let reads = fields.iter().map(|Field { member, tag, ty }| {
         let found = format_ident!("found", span = Span::mixed_site());
         quote_spanned!(at(ty)=> #member: #found.field(#tag)?)

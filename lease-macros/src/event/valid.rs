@@ -46,13 +46,19 @@ pub(super) fn family(input: &DeriveInput) -> Result<Family<'_>, Error> {
     errors.into_result()?;
     Ok(Family {
         ident: &input.ident,
-        krate: attr.krate.map_or_else(|| parse_quote!(::lease), |given| given.value),
+        krate: attr
+            .krate
+            .map_or_else(|| parse_quote!(::lease), |given| given.value),
         namespace,
         variants,
     })
 }
 
-fn variants<'a>(data: &'a DataEnum, reserved: &[RangeInclusive<u32>], errors: &mut Errors) -> Vec<Variant<'a>> {
+fn variants<'a>(
+    data: &'a DataEnum,
+    reserved: &[RangeInclusive<u32>],
+    errors: &mut Errors,
+) -> Vec<Variant<'a>> {
     let mut variants = Vec::new();
     let mut kinds = Unique::new("kind");
     let mut tags = Unique::new("tag");
@@ -69,7 +75,10 @@ fn variants<'a>(data: &'a DataEnum, reserved: &[RangeInclusive<u32>], errors: &m
             bad_name("kind", kind, errors);
             kinds.check(kind.value.clone(), kind.span, errors);
         }
-        let tag = attr.tag.as_ref().and_then(|tag| tag_out_of_range(tag, reserved, errors));
+        let tag = attr
+            .tag
+            .as_ref()
+            .and_then(|tag| tag_out_of_range(tag, reserved, errors));
         if let (Some(tag), Some(given)) = (tag, &attr.tag) {
             tags.check(tag, given.span, errors);
         }
@@ -94,7 +103,10 @@ fn fields<'a>(from: &'a Fields, reserved: &[RangeInclusive<u32>], errors: &mut E
         if readable {
             field_without_tag(field, &attr, errors);
         }
-        let tag = attr.tag.as_ref().and_then(|tag| tag_out_of_range(tag, reserved, errors));
+        let tag = attr
+            .tag
+            .as_ref()
+            .and_then(|tag| tag_out_of_range(tag, reserved, errors));
         if let (Some(tag), Some(given)) = (tag, &attr.tag) {
             tags.check(tag, given.span, errors);
         }
@@ -199,8 +211,15 @@ fn generic_family(input: &DeriveInput, errors: &mut Errors) {
 fn wrong_level(attr: &EventAttr, level: &str, known: &[&str], errors: &mut Errors) {
     for (key, span) in &attr.keys {
         if !known.contains(&key.as_str()) {
-            let known = known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
-            errors.push(Error::new(*span, format!("`{key}` does not belong on {level}, which takes {known}")));
+            let known = known
+                .iter()
+                .map(|key| format!("`{key}`"))
+                .collect::<Vec<_>>()
+                .join(", ");
+            errors.push(Error::new(
+                *span,
+                format!("`{key}` does not belong on {level}, which takes {known}"),
+            ));
         }
     }
 }
@@ -213,13 +232,19 @@ struct Unique<T> {
 
 impl<T: PartialEq + std::fmt::Display> Unique<T> {
     fn new(what: &'static str) -> Self {
-        Self { what, seen: Vec::new() }
+        Self {
+            what,
+            seen: Vec::new(),
+        }
     }
 
     fn check(&mut self, value: T, span: Span, errors: &mut Errors) {
         if let Some((_, first)) = self.seen.iter().find(|(seen, _)| *seen == value) {
             errors.push(Error::new(span, format!("{} `{value}` is used twice", self.what)));
-            errors.push(Error::new(*first, format!("{} `{value}` is first used here", self.what)));
+            errors.push(Error::new(
+                *first,
+                format!("{} `{value}` is first used here", self.what),
+            ));
         } else {
             self.seen.push((value, span));
         }

@@ -5,4 +5,6 @@
 
 pub(crate) mod event;
 pub mod ledger;
+pub(crate) mod reducer;
+pub(crate) mod registrar;
 pub(crate) mod tick;

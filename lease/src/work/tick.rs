@@ -87,7 +87,9 @@ impl Tick {
             .saturating_mul(u128::from(self.rate))
             .div_ceil(NANOS_PER_SECOND);
         Self {
-            value: self.value.saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX)),
+            value: self
+                .value
+                .saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX)),
             ..self
         }
     }
@@ -96,5 +98,6 @@ impl Tick {
 /// `rate` is not 0.
 fn ticks_to_duration(ticks: u64, rate: u64) -> Duration {
     let fraction = u128::from(ticks % rate) * NANOS_PER_SECOND / u128::from(rate);
-    Duration::from_secs(ticks / rate).saturating_add(Duration::from_nanos(u64::try_from(fraction).unwrap_or(u64::MAX)))
+    Duration::from_secs(ticks / rate)
+        .saturating_add(Duration::from_nanos(u64::try_from(fraction).unwrap_or(u64::MAX)))
 }

@@ -1,7 +1,5 @@
 //! What an event family is.
 
-use prost::DecodeError;
-
 use super::{
     EventError, EventRecord,
     wire::{self, Arm, Found},
@@ -60,7 +58,7 @@ pub trait LeaseEvent: Sized {
 
     /// Reads the fields back; written by the derive.
     #[doc(hidden)]
-    fn from_arm(found: &Found<'_>) -> Result<Self, DecodeError>;
+    fn from_arm(found: &Found<'_>) -> Result<Self, EventError>;
 
     /// The second half of the event type.
     fn kind(&self) -> &'static str {
@@ -91,7 +89,7 @@ pub trait LeaseEvent: Sized {
     /// [`EventError`] if the payload is over 64 KiB, malformed, or does not carry exactly one event of this family.
     fn decode(payload: &[u8]) -> Result<Self, EventError> {
         let found = wire::scan(Self::NAMESPACE, Self::ARMS, payload)?;
-        Ok(Self::from_arm(&found)?)
+        Self::from_arm(&found)
     }
 
     /// Reads the event of a record; `None` if the record is of another family.
@@ -104,7 +102,7 @@ pub trait LeaseEvent: Sized {
             return Ok(None);
         };
         let found = find::<Self>(kind, record)?;
-        Ok(Some(Self::from_arm(&found)?))
+        Self::from_arm(&found).map(Some)
     }
 }
 

@@ -49,11 +49,7 @@ impl EventRecord {
     }
 
     /// A record of `event` that is not yet in a ledger, without wall time and tick.
-    pub fn of(
-        event: &impl LeaseEvent,
-        session_id: impl Into<String>,
-        actor_id: impl Into<String>,
-    ) -> Self {
+    pub fn of(event: &impl LeaseEvent, session_id: impl Into<String>, actor_id: impl Into<String>) -> Self {
         Self::new(event.event_type(), session_id, actor_id, event.encode())
     }
 

@@ -14,7 +14,7 @@ use prost::{
 use super::EventError;
 
 /// The longest payload that is looked at, in bytes.
-pub const MAX_PAYLOAD: usize = 64 * 1024;
+pub(crate) const MAX_PAYLOAD: usize = 64 * 1024;
 
 /// One variant of an event family: an arm of its `oneof`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +141,7 @@ pub struct Found<'a> {
 /// # Errors
 ///
 /// Too large, then malformed anywhere, then not exactly one arm: in this order, whatever else is wrong.
-pub fn scan<'a>(
+pub(crate) fn scan<'a>(
     namespace: &'static str,
     arms: &'static [Arm],
     payload: &'a [u8],
@@ -190,7 +190,7 @@ impl<'a> Found<'a> {
     /// # Errors
     ///
     /// When the type has another form than the arm says of this field.
-    pub fn field<F: Field>(&self, tag: u32) -> Result<F, DecodeError> {
+    pub fn field<F: Field>(&self, tag: u32) -> Result<F, EventError> {
         let mut field = F::default();
         let mut rest = self.message;
         while !rest.is_empty() {
@@ -329,9 +329,9 @@ macro_rules! field {
 field!(String, string, Text, encode_repeated, is_default(value) value.is_empty());
 field!(Vec<u8>, bytes, Bytes, encode_repeated, is_default(value) value.is_empty());
 field!(bool, bool, Varint, encode_packed, is_default(value) !*value);
-field!(u32, uint32, Varint, encode_packed, is_default(value) *value == 0);
-field!(u64, uint64, Varint, encode_packed, is_default(value) *value == 0);
-field!(i32, sint32, Varint, encode_packed, is_default(value) *value == 0);
-field!(i64, sint64, Varint, encode_packed, is_default(value) *value == 0);
+field!(u32, uint32, Varint, encode_packed, is_default(value) * value == 0);
+field!(u64, uint64, Varint, encode_packed, is_default(value) * value == 0);
+field!(i32, sint32, Varint, encode_packed, is_default(value) * value == 0);
+field!(i64, sint64, Varint, encode_packed, is_default(value) * value == 0);
 // By its bits: -0.0 is a value of its own, NaN stays the NaN it was.
 field!(f64, double, Fixed64, encode_packed, is_default(value) value.to_bits() == 0);

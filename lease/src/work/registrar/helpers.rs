@@ -26,11 +26,24 @@ pub fn lease_issued_payload(
     expires_at: u64,
     registrar_signature: Vec<u8>,
 ) -> Vec<u8> {
-    lease_issued_payload_with_ticks(lease_id, work_id, actor_id, issued_at, expires_at, registrar_signature, 0, 0, 0)
+    lease_issued_payload_with_ticks(
+        lease_id,
+        work_id,
+        actor_id,
+        issued_at,
+        expires_at,
+        registrar_signature,
+        0,
+        0,
+        0,
+    )
 }
 
 /// The payload of `lease.issued`, with ticks from `issued_at_tick` to `expires_at_tick` at `tick_rate_hz` per second.
-#[allow(clippy::too_many_arguments, reason = "the seed's helper with the three tick fields of the message")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "the seed's helper with the three tick fields of the message"
+)]
 pub fn lease_issued_payload_with_ticks(
     lease_id: &str,
     work_id: &str,

@@ -4,17 +4,21 @@ use super::LeaseError;
 use crate::work::event::wire::Found;
 
 /// Bytes of an id.
-pub(crate) const ID: usize = 128;
+const ID: usize = 128;
 /// Bytes of a signature.
-pub(crate) const SIGNATURE: usize = 512;
+const SIGNATURE: usize = 512;
 /// Bytes of a reason or a resolution.
-pub(crate) const REASON: usize = 128;
+const REASON: usize = 128;
 /// Ids in one conflict.
-pub(crate) const CONFLICTING_IDS: usize = 64;
+const CONFLICTING_IDS: usize = 64;
 
 /// Fields, their shortest and longest length, in the order in which they are judged.
 const LENGTHS: [(&[&str], usize, usize); 3] = [
-    (&["lease_id", "work_id", "actor_id", "conflicting_lease_ids"], 1, ID),
+    (
+        &["lease_id", "work_id", "actor_id", "conflicting_lease_ids"],
+        1,
+        ID,
+    ),
     (&["registrar_signature"], 0, SIGNATURE),
     (&["release_reason", "reason", "resolution"], 0, REASON),
 ];
@@ -22,7 +26,12 @@ const LENGTHS: [(&[&str], usize, usize); 3] = [
 /// Holds the fields of a lease event against their limits.
 pub(super) fn check(found: &Found<'_>) -> Result<(), LeaseError> {
     for (names, shortest, longest) in LENGTHS {
-        for field in found.arm().fields.iter().filter(|field| names.contains(&field.name)) {
+        for field in found
+            .arm()
+            .fields
+            .iter()
+            .filter(|field| names.contains(&field.name))
+        {
             if field.name == "conflicting_lease_ids" {
                 for id in found.values(field.tag) {
                     check_len(field.name, id.len(), shortest, longest)?;
@@ -34,7 +43,11 @@ pub(super) fn check(found: &Found<'_>) -> Result<(), LeaseError> {
             }
         }
     }
-    let conflicting = found.arm().fields.iter().find(|field| field.name == "conflicting_lease_ids");
+    let conflicting = found
+        .arm()
+        .fields
+        .iter()
+        .find(|field| field.name == "conflicting_lease_ids");
     match conflicting.map(|field| found.values(field.tag).count()) {
         Some(count) if count > CONFLICTING_IDS => Err(LeaseError::invalid_input(
             "conflicting_lease_ids",
@@ -42,11 +55,6 @@ pub(super) fn check(found: &Found<'_>) -> Result<(), LeaseError> {
         )),
         _ => Ok(()),
     }
-}
-
-/// Whether `value` can be an id: 1 to 128 bytes.
-pub(crate) fn check_id(field: &str, value: &str) -> Result<(), LeaseError> {
-    check_len(field, value.len(), 1, ID)
 }
 
 fn check_len(field: &str, len: usize, shortest: usize, longest: usize) -> Result<(), LeaseError> {

@@ -173,8 +173,8 @@ impl LeaseReducer {
             });
         }
         // Not the event's own time, which its sender may choose.
-        let end = lease.expires_at;
-        self.state.terminate(lease_id, LeaseState::Expired, end, |_| {});
+        let at = lease.expires_at;
+        self.state.terminate(lease_id, LeaseState::Expired, at, |_| {});
         Ok(())
     }
 

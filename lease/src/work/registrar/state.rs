@@ -9,10 +9,7 @@ use std::{
     fmt,
 };
 
-use super::{
-    Lease, LeaseConflict, LeaseError, LeaseState,
-    conflicts::Conflicts,
-};
+use super::{Lease, LeaseConflict, LeaseError, LeaseState, conflicts::Conflicts};
 use crate::work::tick::{ClockId, Tick};
 
 /// Which ticks can be compared: those of one clock and rate. `None` stands for the wall clock, which judges leases
@@ -41,7 +38,7 @@ pub struct LeaseReducerState {
     expired: usize,
     revoked: usize,
     /// Work items that stay closed until a tick, whatever becomes of the lease that closed them.
-    closed: BTreeMap<String, Tick>,
+    closed: HashMap<String, Tick>,
     conflicts: Conflicts,
     last_token: u64,
 }
@@ -70,7 +67,9 @@ impl LeaseReducerState {
 
     /// All leases of an actor that were not pruned, active or not.
     pub fn leases_by_actor(&self, actor_id: &str) -> Vec<&Lease> {
-        self.by_actor.get(actor_id).map_or_else(Vec::new, |tokens| self.pick(tokens))
+        self.by_actor
+            .get(actor_id)
+            .map_or_else(Vec::new, |tokens| self.pick(tokens))
     }
 
     /// All leases that were not pruned. Takes time in proportion to their number times its logarithm: for reports.
@@ -88,7 +87,11 @@ impl LeaseReducerState {
 
     /// The active leases of which [`Lease::is_expired_at_tick_or_wall`] holds; `current_time` is in Unix nanoseconds.
     /// Those without ticks first, then by clock, then by end.
-    pub fn get_expired_but_active_at_tick_or_wall(&self, current_tick: &Tick, current_time: u64) -> Vec<&Lease> {
+    pub fn get_expired_but_active_at_tick_or_wall(
+        &self,
+        current_tick: &Tick,
+        current_time: u64,
+    ) -> Vec<&Lease> {
         self.due(current_tick, current_time)
     }
 
@@ -241,7 +244,10 @@ impl LeaseReducerState {
         };
         self.tokens.insert(lease.lease_id.clone(), token);
         self.active_by_work.insert(lease.work_id.clone(), token);
-        self.by_actor.entry(lease.actor_id.clone()).or_default().insert(token);
+        self.by_actor
+            .entry(lease.actor_id.clone())
+            .or_default()
+            .insert(token);
         self.active.insert(token);
         self.index_end(&lease);
         self.leases.insert(token, lease);
@@ -249,7 +255,11 @@ impl LeaseReducerState {
 
     /// Changes an active lease in a way that leaves it active.
     pub(super) fn update(&mut self, lease_id: &str, change: impl FnOnce(&mut Lease)) {
-        let Some(mut lease) = self.tokens.get(lease_id).and_then(|token| self.leases.remove(token)) else {
+        let Some(mut lease) = self
+            .tokens
+            .get(lease_id)
+            .and_then(|token| self.leases.remove(token))
+        else {
             return;
         };
         self.unindex_end(&lease);
@@ -267,10 +277,18 @@ impl LeaseReducerState {
         wall: u64,
         change: impl FnOnce(&mut Lease),
     ) {
-        let Some(mut lease) = self.tokens.get(lease_id).and_then(|token| self.leases.remove(token)) else {
+        let Some(mut lease) = self
+            .tokens
+            .get(lease_id)
+            .and_then(|token| self.leases.remove(token))
+        else {
             return;
         };
-        let ended = if wall == 0 { lease.expires_at } else { wall.min(lease.expires_at) };
+        let ended = if wall == 0 {
+            lease.expires_at
+        } else {
+            wall.min(lease.expires_at)
+        };
         self.unindex_end(&lease);
         self.active.remove(&lease.fencing_token);
         self.active_by_work.remove(&lease.work_id);
@@ -293,7 +311,10 @@ impl LeaseReducerState {
 
     fn index_end(&mut self, lease: &Lease) {
         let (timebase, end) = end_of(lease);
-        self.ends.entry(timebase).or_default().insert((end, lease.fencing_token));
+        self.ends
+            .entry(timebase)
+            .or_default()
+            .insert((end, lease.fencing_token));
         self.wall_ends.insert((lease.expires_at, lease.fencing_token));
     }
 
@@ -331,7 +352,7 @@ impl fmt::Debug for LeaseReducerState {
         f.debug_struct("LeaseReducerState")
             .field("leases", &self.leases())
             .field("last_fencing_token", &self.last_token)
-            .field("closed", &self.closed)
+            .field("closed", &self.closed.iter().collect::<BTreeMap<_, _>>())
             .field("conflicts", &self.conflicts.all().collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
