@@ -53,3 +53,30 @@ impl Sequence {
         self.0.fetch_add(1, ::std::sync::atomic::Ordering::Relaxed)
     }
 }
+
+/// A `const fn` on std's face, so that what it makes can stand in a `static`; a plain `fn` under a model checker, whose
+/// types cannot.
+macro_rules! const_fn {
+    ($(#[$meta:meta])* $visibility:vis const fn $($function:tt)*) => {
+        #[cfg(not(any(loom, shuttle)))]
+        $(#[$meta])*
+        $visibility const fn $($function)*
+
+        #[cfg(any(loom, shuttle))]
+        $(#[$meta])*
+        $visibility fn $($function)*
+    };
+}
+pub(crate) use const_fn;
+
+/// An array of counters at zero.
+#[cfg(not(any(loom, shuttle)))]
+pub(crate) const fn counters<const N: usize>() -> [atomic::AtomicU64; N] {
+    [const { atomic::AtomicU64::new(0) }; N]
+}
+
+/// An array of counters at zero.
+#[cfg(any(loom, shuttle))]
+pub(crate) fn counters<const N: usize>() -> [atomic::AtomicU64; N] {
+    ::std::array::from_fn(|_| atomic::AtomicU64::new(0))
+}

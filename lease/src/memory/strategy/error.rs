@@ -5,6 +5,8 @@ use std::ptr::NonNull;
 
 use thiserror::Error;
 
+use super::StrategyState;
+
 /// No block could be handed out; nothing changed.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("cannot allocate {} bytes aligned to {}: {reason}", layout.size(), layout.align())]
@@ -62,12 +64,21 @@ pub enum AllocReason {
     /// The strategy has been closed.
     #[error("the strategy is closed")]
     Closed,
+    /// The strategy is in a state in which it hands nothing out.
+    #[error("the strategy is {state}")]
+    NotReady {
+        /// The state it is in.
+        state: StrategyState,
+    },
 }
 
 /// A block could not be taken back; nothing changed.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FreeError {
+    /// The null pointer, which is nobody's memory.
+    #[error("the null pointer is nobody's memory")]
+    Null,
     /// Not this strategy's memory.
     #[error("{ptr:p} was not allocated by this strategy")]
     Foreign {

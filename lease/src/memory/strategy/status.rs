@@ -1,25 +1,92 @@
-//! How a strategy feels, and who it is.
+//! How a strategy feels: the states, the legal moves between them, and the snapshot.
 
-use std::ptr;
+use std::fmt;
+
+use thiserror::Error;
 
 /// The health of a strategy.
+///
+/// The legal moves, from the row to the column:
+///
+/// | from \ to     | Initialized | Active | Transitioning | Error | Closed |
+/// |---------------|-------------|--------|---------------|-------|--------|
+/// | Initialized   |             | yes    | yes           | yes   | yes    |
+/// | Active        |             |        | yes           | yes   | yes    |
+/// | Transitioning |             | yes    |               | yes   | yes    |
+/// | Error         |             |        | yes           |       | yes    |
+/// | Closed        |             |        |               |       |        |
+///
+/// There is no way back to `Initialized`; `Error` is left through `Transitioning`, by somebody who repairs it; `Closed`
+/// is never left. To stay is not a move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub enum StrategyState {
     /// Made, not yet used.
     Initialized,
     /// Serving.
     Active,
-    /// Broken by a fault of its own; a caller's mistake never leads here.
-    Error,
     /// Between two states.
     Transitioning,
+    /// Broken by a fault of its own; a caller's mistake never leads here.
+    Error,
     /// Draining: takes blocks back, hands none out. Terminal.
     Closed,
 }
 
+impl StrategyState {
+    /// Whether the table above has this move.
+    ///
+    /// ```
+    /// use lease::strategy::StrategyState::{Active, Closed};
+    ///
+    /// assert!(Active.may_become(Closed));
+    /// assert!(!Closed.may_become(Active));
+    /// ```
+    pub const fn may_become(self, to: Self) -> bool {
+        use StrategyState::{Active, Closed, Error, Initialized, Transitioning};
+        matches!(
+            (self, to),
+            (Initialized, Active | Transitioning | Error | Closed)
+                | (Active, Transitioning | Error | Closed)
+                | (Transitioning, Active | Error | Closed)
+                | (Error, Transitioning | Closed)
+        )
+    }
+}
+
+impl fmt::Display for StrategyState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Initialized => "initialized",
+            Self::Active => "active",
+            Self::Transitioning => "transitioning",
+            Self::Error => "in error",
+            Self::Closed => "closed",
+        })
+    }
+}
+
+/// A move that the table of [`StrategyState`] does not have; the state is as it was.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("a strategy that is {from} cannot become {to}")]
+#[non_exhaustive]
+pub struct IllegalMove {
+    /// The state it is in.
+    pub from: StrategyState,
+    /// The state that was asked for.
+    pub to: StrategyState,
+}
+
+impl IllegalMove {
+    pub(super) const fn new(from: StrategyState, to: StrategyState) -> Self {
+        Self { from, to }
+    }
+}
+
 /// One consistent snapshot of a strategy's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct StrategyStatus {
     /// The state it is in.
@@ -37,21 +104,4 @@ impl StrategyStatus {
         transitions: 0,
         errors: 0,
     };
-}
-
-/// Who would have to free a strategy's blocks: two strategies with equal identities may free each other's.
-///
-/// `System` is always itself; any other strategy is known by its address, so the identity of a strategy that is not
-/// behind a reference, `Box` or `Arc` holds only until it moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct StrategyId(usize);
-
-impl StrategyId {
-    /// The system allocator's identity.
-    pub const SYSTEM: Self = Self(0);
-
-    /// The identity of the strategy at this address.
-    pub fn of<S: ?Sized>(strategy: &S) -> Self {
-        Self(ptr::from_ref(strategy).addr())
-    }
 }
