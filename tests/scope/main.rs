@@ -1,5 +1,8 @@
 //! Promises of the `scope` area, through the public API.
 
+#[cfg(test)]
 mod ending;
+#[cfg(test)]
 mod memory;
+#[cfg(test)]
 mod moving;

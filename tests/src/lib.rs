@@ -1,1 +1,4 @@
 //! Helpers that several areas share.
+
+pub mod bookkeeper;
+pub mod failing;

@@ -1,7 +1,6 @@
 //! What can go wrong between a strategy and its caller.
 
 use std::alloc::Layout;
-use std::ptr::NonNull;
 
 use thiserror::Error;
 
@@ -72,7 +71,7 @@ pub enum AllocReason {
     },
 }
 
-/// A block could not be taken back; nothing changed.
+/// A block could not be taken back; nothing changed. Names addresses, not pointers, so that it may go anywhere.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FreeError {
@@ -80,30 +79,30 @@ pub enum FreeError {
     #[error("the null pointer is nobody's memory")]
     Null,
     /// Not this strategy's memory.
-    #[error("{ptr:p} was not allocated by this strategy")]
+    #[error("{address:#x} was not allocated by this strategy")]
     Foreign {
         /// What was given.
-        ptr: NonNull<u8>,
+        address: usize,
     },
     /// Inside a block, not its start.
-    #[error("{ptr:p} points inside the block that starts at {start:p}")]
+    #[error("{address:#x} points inside the block that starts at {start:#x}")]
     Interior {
         /// What was given.
-        ptr: NonNull<u8>,
+        address: usize,
         /// Where the block starts.
-        start: NonNull<u8>,
+        start: usize,
     },
     /// Given back before.
-    #[error("{ptr:p} was already freed")]
+    #[error("{address:#x} was already freed")]
     AlreadyFreed {
         /// What was given.
-        ptr: NonNull<u8>,
+        address: usize,
     },
     /// The block was asked for with another layout.
-    #[error("{ptr:p} was allocated as {allocated:?}, not {given:?}")]
+    #[error("{address:#x} was allocated as {allocated:?}, not {given:?}")]
     LayoutMismatch {
         /// What was given.
-        ptr: NonNull<u8>,
+        address: usize,
         /// The layout it was asked with.
         allocated: Layout,
         /// The layout it was given back with.

@@ -166,14 +166,19 @@ pub fn validate_deallocation<S: MemoryStrategy + ?Sized>(
     ptr: *const u8,
 ) -> Result<(), Reasons<FreeError>> {
     let mut reasons = Reasons::none();
-    match NonNull::new(ptr.cast_mut()) {
-        None => reasons.push_if(true, FreeError::Null),
-        Some(ptr) => match strategy.owns(ptr) {
-            Ownership::Live(_) | Ownership::Unknown => {}
-            Ownership::Interior(start) => reasons.push_if(true, FreeError::Interior { ptr, start }),
-            Ownership::Freed => reasons.push_if(true, FreeError::AlreadyFreed { ptr }),
-            Ownership::Foreign => reasons.push_if(true, FreeError::Foreign { ptr }),
-        },
+    let Some(ptr) = NonNull::new(ptr.cast_mut()) else {
+        reasons.push_if(true, FreeError::Null);
+        return reasons.into_result();
+    };
+    let address = ptr.addr().get();
+    match strategy.owns(ptr) {
+        Ownership::Live(_) | Ownership::Unknown => {}
+        Ownership::Interior(start) => {
+            let start = start.addr().get();
+            reasons.push_if(true, FreeError::Interior { address, start });
+        }
+        Ownership::Freed => reasons.push_if(true, FreeError::AlreadyFreed { address }),
+        Ownership::Foreign => reasons.push_if(true, FreeError::Foreign { address }),
     }
     reasons.into_result()
 }
