@@ -3,4 +3,12 @@
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod directory;
+#[cfg(test)]
 mod memory;
+#[cfg(test)]
+mod processes;
+#[cfg(test)]
+mod sqlite;
+#[cfg(test)]
+mod tamper;

@@ -1,6 +1,6 @@
 //! What can go wrong with a ledger.
 
-use std::time::Duration;
+use std::{io, path::PathBuf, time::Duration};
 
 use thiserror::Error;
 
@@ -60,10 +60,123 @@ pub enum LedgerError {
         /// What is wrong with it.
         fault: Fault,
     },
+    /// There is no ledger at this path, and something else is.
+    #[error("{} is not a ledger: {reason}", .path.display())]
+    NotALedger {
+        /// Where.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+    /// The ledger was written by a newer version of this crate.
+    #[error("the ledger has format {found}, this version knows {supported} and older ones")]
+    NewerFormat {
+        /// The ledger's format.
+        found: i32,
+        /// The newest format known here.
+        supported: i32,
+    },
+    /// A symbolic link, a file with a second name, or a file mounted on its own, where a ledger has its only copy.
+    #[error("{} is a link, has a second name or is mounted on its own", .path.display())]
+    Linked {
+        /// Which.
+        path: PathBuf,
+    },
+    /// Other users may look into the ledger's directory.
+    #[error("{} is open to other users: its mode is {mode:o}, not 700", .path.display())]
+    Exposed {
+        /// The directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Locks or syncs may not mean on this file system what they have to.
+    #[error("{} lies on a file system that is not admitted (its number is {magic:#x})", .path.display())]
+    UnsupportedFileSystem {
+        /// The directory.
+        path: PathBuf,
+        /// The number that `statfs` gives for the file system.
+        magic: u64,
+    },
+    /// The SQLite that this program is linked with can lose commits.
+    #[error("SQLite {found} is too old, {needed} is needed")]
+    OldSqlite {
+        /// Its version, as a number.
+        found: i32,
+        /// The oldest that will do.
+        needed: i32,
+    },
+    /// The ledger's files were exchanged while it was open.
+    #[error("{} was moved or replaced while the ledger was open", .path.display())]
+    LedgerDisturbed {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The storage cannot be read as what it was.
+    #[error("{} is damaged: {reason}", .path.display())]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What the storage says.
+        reason: String,
+    },
+    /// There is no room for more.
+    #[error("the storage is full: {}", .path.display())]
+    StorageFull {
+        /// What could not grow.
+        path: PathBuf,
+    },
+    /// The storage may only be read.
+    #[error("{} cannot be written", .path.display())]
+    Unwritable {
+        /// What cannot be written.
+        path: PathBuf,
+    },
+    /// The ledger was opened by another process, from which this one was forked.
+    #[error("the ledger was opened by process {opened_by} and cannot be used in its fork {pid}")]
+    Forked {
+        /// The process that opened it.
+        opened_by: u32,
+        /// The process that asks.
+        pid: u32,
+    },
+    /// The operating system failed.
+    #[error("could not {action} {}", .path.display())]
+    Io {
+        /// What was to be done.
+        action: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The database failed.
+    #[error("could not {action}: {}", .path.display())]
+    Storage {
+        /// What was to be done.
+        action: &'static str,
+        /// The database.
+        path: PathBuf,
+        /// What the database said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// There is no epoch above this one.
     #[error("the ledger's epochs are used up at {last}")]
     EpochsUsedUp {
         /// The last epoch.
         last: u32,
     },
+}
+
+#[cfg(feature = "sqlite")]
+impl LedgerError {
+    /// The system failed to do `action` to `path`.
+    pub(super) fn io(action: &'static str, path: &std::path::Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::StorageFull { path },
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => Self::Unwritable { path },
+            _ => Self::Io { action, path, source },
+        }
+    }
 }

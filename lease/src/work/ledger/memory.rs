@@ -124,14 +124,12 @@ impl Ledger for MemoryLedger {
 
     fn verify(&self, verifier: &mut dyn RecordVerifier) -> Result<Head, LedgerError> {
         let mut walk = Walk::default();
-        let mut reached = 0;
         loop {
-            let run = lock(&self.state).after(reached, RUN).to_vec();
+            let run = lock(&self.state).after(walk.head().sequence, RUN).to_vec();
             if run.is_empty() {
                 return walk.finish(verifier);
             }
             walk.advance(&run, verifier)?;
-            reached += run.len() as u64;
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Ledgers: append-only, hash-chained storage of [`EventRecord`]s.
 //!
 //! A ledger keeps records in the order in which they were accepted and hands them out again; it knows nothing of
-//! leases. [`MemoryLedger`] lives as long as its handle, for tests and for programs that need no history. Both keep the
-//! same promises, and one suite of tests holds them to it.
+//! leases. [`MemoryLedger`] lives as long as its handle, for tests and for programs that need no history.
+//! `SqliteLedger` (feature `sqlite`, Linux) is a directory that any number of processes share and that survives them.
+//! Both keep the same promises, and one suite of tests holds them to it.
 //!
 //! # Writing
 //!
@@ -25,10 +26,17 @@ mod epoch;
 mod error;
 mod gate;
 mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod verify;
+
+#[cfg(all(feature = "sqlite", not(target_os = "linux")))]
+compile_error!("the feature `sqlite` is for Linux: its crash rules were checked on no other system");
 
 use crate::work::event::EventRecord;
 
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::SqliteLedger;
 pub use self::{
     error::LedgerError,
     memory::MemoryLedger,

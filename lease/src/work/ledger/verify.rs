@@ -111,11 +111,25 @@ pub enum Fault {
     /// Its columns do not give its hash: it was altered.
     #[error("its columns do not match its hash")]
     Altered,
-    /// Its unique key is not registered under its sequence, or a key is registered that no record carries.
-    #[error("the unique key `{key}` is not registered as it should be")]
-    Key {
+    /// It carries a unique key that is not registered as its own.
+    #[error("its unique key `{key}` is not registered as its own")]
+    KeyNotRegistered {
         /// The key.
         key: String,
+    },
+    /// A unique key is registered as its own that it does not carry.
+    #[error("the unique key `{key}` is registered as its own, but it does not carry it")]
+    KeyNotCarried {
+        /// The key.
+        key: String,
+    },
+    /// The ledger ends before it, though the unique key of a later record is registered: the tail was cut.
+    #[error("the tail was cut: it is missing, though record {registered} registered the unique key `{key}`")]
+    CutOff {
+        /// The key.
+        key: String,
+        /// The sequence of the record that registered it.
+        registered: u64,
     },
     /// A column has a value that no ledger writes.
     #[error("its column {column} cannot be read")]
@@ -159,6 +173,11 @@ impl Walk {
             Some(bad) => self.step(bad),
             None => Ok(()),
         }
+    }
+
+    /// Where the walk has come to.
+    pub(super) fn head(&self) -> Head {
+        self.head
     }
 
     /// Ends the walk.

@@ -1,0 +1,35 @@
+//! What SQLite says, in the ledger's words.
+
+use std::{path::Path, time::Duration};
+
+use rusqlite::ErrorCode;
+
+use crate::work::ledger::LedgerError;
+
+impl LedgerError {
+    /// SQLite failed to do `action` on the database at `path`.
+    pub(super) fn from_sqlite(action: &'static str, path: &Path, error: rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::LedgerBusy {
+                pid: None,
+                waited: Duration::ZERO,
+            },
+            Some(ErrorCode::DiskFull) => Self::StorageFull { path },
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::Unwritable { path },
+            Some(ErrorCode::NotADatabase) => Self::NotALedger {
+                path,
+                reason: "the database is no SQLite file".to_owned(),
+            },
+            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged {
+                path,
+                reason: error.to_string(),
+            },
+            _ => Self::Storage {
+                action,
+                path,
+                source: Box::new(error),
+            },
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! One writer at a time among all threads of all processes.
+//!
+//! Threads queue at the process's own gate; its one representative then takes a lock on the ledger's gate file. That
+//! lock belongs to the open file, not to the process, so it is let go by name and not by closing: a child that was
+//! forked meanwhile holds the same open file.
+
+use std::{
+    fs::{File, TryLockError},
+    os::unix::fs::FileExt,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    sync::thread,
+    work::ledger::{
+        LedgerError,
+        gate::{Gate, Inside},
+    },
+};
+
+/// How long the first look at a held lock is from the second; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_micros(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(1);
+
+/// Bytes of a process id as the gate file holds it, padded with spaces.
+const PID_WIDTH: usize = 10;
+
+/// The gate of a ledger that several processes share.
+#[derive(Debug)]
+pub(super) struct SharedGate {
+    threads: Gate,
+    file: File,
+    path: PathBuf,
+}
+
+/// Inside the gate; dropping it lets the next one in.
+#[derive(Debug)]
+pub(super) struct Passage<'a> {
+    gate: &'a SharedGate,
+    _thread: Inside<'a>,
+}
+
+impl SharedGate {
+    pub(super) fn new(file: File, path: PathBuf) -> Self {
+        Self {
+            threads: Gate::new(),
+            file,
+            path,
+        }
+    }
+
+    /// Waits until nobody is inside, in any process, for as long as `patience`.
+    pub(super) fn enter(&self, patience: Duration) -> Result<Passage<'_>, LedgerError> {
+        let asked = Instant::now();
+        let busy = || LedgerError::LedgerBusy {
+            pid: self.holder(),
+            waited: patience,
+        };
+        let inside = self.threads.enter(patience).ok_or_else(busy)?;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => return Err(LedgerError::io("lock", &self.path, error)),
+            }
+            let left = patience.checked_sub(asked.elapsed()).ok_or_else(busy)?;
+            thread::sleep(pause.min(left));
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        // Only for the message of those who wait in vain, so a failure is none.
+        let pid = format!("{:<PID_WIDTH$}", std::process::id());
+        let _ = self.file.write_all_at(pid.as_bytes(), 0);
+        Ok(Passage {
+            gate: self,
+            _thread: inside,
+        })
+    }
+
+    /// The process that was last seen inside.
+    fn holder(&self) -> Option<u32> {
+        let mut text = [0; PID_WIDTH];
+        self.file.read_exact_at(&mut text, 0).ok()?;
+        std::str::from_utf8(&text).ok()?.trim_end().parse().ok()
+    }
+}
+
+impl Drop for Passage<'_> {
+    fn drop(&mut self) {
+        // Fails only for a descriptor that cannot be locked, and this one was.
+        let _ = self.gate.file.unlock();
+    }
+}

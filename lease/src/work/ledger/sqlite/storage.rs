@@ -1,0 +1,386 @@
+//! The tables, and the one place that speaks SQL.
+//!
+//! Unsigned numbers are stored as the signed ones with the same bits, so the whole range of `u64` fits. The triggers
+//! refuse to change or remove a row, also by way of `INSERT OR REPLACE`; they stop accidents, while the chain tells of
+//! what was done on purpose.
+
+use std::{path::Path, time::Duration};
+
+use rusqlite::{
+    Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, config::DbConfig, ffi, params,
+};
+
+use crate::work::{
+    event::EventRecord,
+    ledger::{
+        Fault, Head, LedgerError, NewRecord,
+        chain::{Entry, link},
+        epoch,
+    },
+    tick::{ClockId, Tick},
+};
+
+/// Marks the file as ours: `LEAS`.
+const APPLICATION_ID: i32 = 0x4C45_4153;
+
+/// The newest format this code reads, and the one it writes.
+const FORMAT: i32 = 1;
+
+/// The first SQLite in which a checkpoint that races a restart of the log cannot lose commits.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+const SCHEMA: &str = "
+CREATE TABLE events (
+    sequence INTEGER PRIMARY KEY,
+    previous_hash BLOB NOT NULL,
+    hash BLOB NOT NULL,
+    event_type TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    actor_id TEXT NOT NULL,
+    payload BLOB NOT NULL,
+    wall INTEGER NOT NULL,
+    tick INTEGER,
+    tick_rate INTEGER,
+    tick_clock BLOB,
+    unique_key TEXT
+) STRICT;
+CREATE TABLE unique_keys (
+    key TEXT PRIMARY KEY,
+    sequence INTEGER NOT NULL
+) WITHOUT ROWID, STRICT;
+CREATE TABLE meta (
+    name TEXT PRIMARY KEY,
+    value ANY NOT NULL
+) WITHOUT ROWID, STRICT;
+CREATE TRIGGER events_only_grow BEFORE INSERT ON events
+    WHEN NEW.sequence IS NOT (SELECT coalesce(max(sequence), 0) + 1 FROM events)
+    BEGIN SELECT RAISE(ABORT, 'a ledger only grows'); END;
+CREATE TRIGGER events_never_change BEFORE UPDATE ON events
+    BEGIN SELECT RAISE(ABORT, 'a ledger only grows'); END;
+CREATE TRIGGER events_never_leave BEFORE DELETE ON events
+    BEGIN SELECT RAISE(ABORT, 'a ledger only grows'); END;
+CREATE TRIGGER unique_keys_only_grow BEFORE INSERT ON unique_keys
+    WHEN EXISTS (SELECT 1 FROM unique_keys WHERE key = NEW.key)
+    BEGIN SELECT RAISE(ABORT, 'a unique key is used once'); END;
+CREATE TRIGGER unique_keys_never_change BEFORE UPDATE ON unique_keys
+    BEGIN SELECT RAISE(ABORT, 'a unique key is used once'); END;
+CREATE TRIGGER unique_keys_never_leave BEFORE DELETE ON unique_keys
+    BEGIN SELECT RAISE(ABORT, 'a unique key is used once'); END;
+";
+
+const COLUMNS: &str = "sequence, previous_hash, hash, event_type, session_id, actor_id, payload, wall, tick, tick_rate, \
+                       tick_clock, unique_key";
+
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Makes the database if there is none.
+    Create,
+    Write,
+    Read,
+}
+
+/// Refuses to work with an SQLite that can lose commits.
+pub(super) fn check_version(number: i32) -> Result<(), LedgerError> {
+    if number >= OLDEST_SQLITE {
+        Ok(())
+    } else {
+        Err(LedgerError::OldSqlite {
+            found: number,
+            needed: OLDEST_SQLITE,
+        })
+    }
+}
+
+/// A connection to the database at `path`, set up so that nothing happens behind our back: no checkpoint while
+/// committing or closing, no memory map, no schema tricks.
+pub(super) fn connect(path: &Path, role: Role, patience: Duration) -> Result<Connection, LedgerError> {
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW
+        | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    if role == Role::Create {
+        flags |= OpenFlags::SQLITE_OPEN_CREATE;
+    }
+    let set_up = || -> rusqlite::Result<Connection> {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(patience)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+        connection.pragma_update(None, "mmap_size", 0)?;
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.pragma_update(None, "query_only", role == Role::Read)?;
+        Ok(connection)
+    };
+    set_up().map_err(|error| LedgerError::from_sqlite("open the database", path, error))
+}
+
+/// Writes the tables into a blank database, or checks that those which are there are ours and unaltered. Called under
+/// the gate.
+pub(super) fn establish(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> {
+    let failed = |error| LedgerError::from_sqlite("read the schema", path, error);
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    let application = pragma("application_id").map_err(failed)?;
+    let format = pragma("user_version").map_err(failed)?;
+    let found = schema_of(connection).map_err(failed)?;
+    let foreign = |reason: &str| {
+        Err(LedgerError::NotALedger {
+            path: path.into(),
+            reason: reason.to_owned(),
+        })
+    };
+    if application == 0 && format == 0 && found.is_empty() {
+        return create(connection)
+            .map_err(|error| LedgerError::from_sqlite("create the tables", path, error));
+    }
+    if application != APPLICATION_ID {
+        return foreign("the database is another program's");
+    }
+    if format > FORMAT {
+        return Err(LedgerError::NewerFormat {
+            found: format,
+            supported: FORMAT,
+        });
+    }
+    let expected = || -> rusqlite::Result<_> {
+        let blank = Connection::open_in_memory()?;
+        blank.execute_batch(SCHEMA)?;
+        schema_of(&blank)
+    };
+    if format != FORMAT || found != expected().map_err(failed)? {
+        return foreign("its tables or triggers were altered");
+    }
+    let mode: String = connection
+        .pragma_query_value(None, "journal_mode", |row| row.get(0))
+        .map_err(failed)?;
+    if mode != "wal" {
+        return foreign("its journal mode was changed");
+    }
+    Ok(())
+}
+
+fn create(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(SCHEMA)?;
+    transaction.execute("INSERT INTO meta (name, value) VALUES ('epoch', 0)", [])?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.commit()
+}
+
+/// Every statement that made something, in the order of names.
+fn schema_of(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")?
+        .query_map([], |row| row.get(0))?
+        .collect()
+}
+
+pub(super) fn head(connection: &Connection) -> rusqlite::Result<Head> {
+    let head = connection
+        .prepare_cached("SELECT sequence, hash FROM events ORDER BY sequence DESC LIMIT 1")?
+        .query_row([], |row| {
+            Ok(Head {
+                sequence: row.get::<_, i64>(0)?.cast_unsigned(),
+                hash: row.get(1)?,
+            })
+        })
+        .optional()?;
+    Ok(head.unwrap_or_default())
+}
+
+/// The entries after `after`, oldest first, at most `limit`; each with the sequence under which its unique key is
+/// registered.
+pub(super) fn entries(
+    connection: &Connection,
+    path: &Path,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<(Entry, Option<u64>)>, LedgerError> {
+    let failed = |error| LedgerError::from_sqlite("read the records", path, error);
+    // Sequences are row numbers, which SQLite counts up to the largest signed one.
+    let Ok(after) = i64::try_from(after) else {
+        return Ok(Vec::new());
+    };
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let sql = format!(
+        "SELECT {COLUMNS}, (SELECT k.sequence FROM unique_keys k WHERE k.key = e.unique_key) \
+         FROM events e WHERE sequence > ?1 ORDER BY sequence LIMIT ?2"
+    );
+    let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
+    let mut rows = statement.query(params![after, limit]).map_err(failed)?;
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        let sequence = row.get::<_, i64>(0).map_err(failed)?.cast_unsigned();
+        let read = entry(row, sequence).map_err(|column| LedgerError::BadRecord {
+            sequence,
+            fault: Fault::Unreadable { column },
+        })?;
+        entries.push(read);
+    }
+    Ok(entries)
+}
+
+/// The entry in this row, or the name of the column that cannot be one of ours.
+fn entry(row: &Row<'_>, sequence: u64) -> Result<(Entry, Option<u64>), &'static str> {
+    fn column<T: rusqlite::types::FromSql>(
+        row: &Row<'_>,
+        index: usize,
+        name: &'static str,
+    ) -> Result<T, &'static str> {
+        row.get(index).map_err(|_| name)
+    }
+    let unsigned = |index, name| column::<i64>(row, index, name).map(i64::cast_unsigned);
+    let tick = match column::<Option<i64>>(row, 8, "tick")? {
+        None => None,
+        Some(value) => Some(Tick::new(
+            value.cast_unsigned(),
+            unsigned(9, "tick_rate")?,
+            ClockId(column(row, 10, "tick_clock")?),
+        )),
+    };
+    let mut record = EventRecord::new(
+        column::<String>(row, 3, "event_type")?,
+        column::<String>(row, 4, "session_id")?,
+        column::<String>(row, 5, "actor_id")?,
+        column::<Vec<u8>>(row, 6, "payload")?,
+    )
+    .at(unsigned(7, "wall")?, tick);
+    record.sequence = sequence;
+    record.previous_hash = column(row, 1, "previous_hash")?;
+    record.hash = column(row, 2, "hash")?;
+    let entry = Entry {
+        record,
+        unique_key: column(row, 11, "unique_key")?,
+    };
+    let registered = column::<Option<i64>>(row, 12, "unique_key")?.map(i64::cast_unsigned);
+    Ok((entry, registered))
+}
+
+/// A registered key that no record carries where it says, the earliest first.
+pub(super) fn stray_key(connection: &Connection) -> rusqlite::Result<Option<(String, u64)>> {
+    connection
+        .prepare(
+            "SELECT k.key, k.sequence FROM unique_keys k LEFT JOIN events e \
+             ON e.sequence = k.sequence AND e.unique_key = k.key \
+             WHERE e.sequence IS NULL ORDER BY k.sequence LIMIT 1",
+        )?
+        .query_row([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())))
+        .optional()
+}
+
+/// Appends a batch behind `expected`, all or nothing.
+pub(super) fn append(
+    connection: &mut Connection,
+    path: &Path,
+    expected: &Head,
+    batch: &[NewRecord],
+) -> Result<Head, LedgerError> {
+    let failed = |error| LedgerError::from_sqlite("append", path, error);
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(failed)?;
+    let head = head(&transaction).map_err(failed)?;
+    if head != *expected {
+        return Err(LedgerError::HeadMoved {
+            expected: expected.sequence,
+            actual: head.sequence,
+        });
+    }
+    let entries = link(&head, batch)?;
+    for entry in &entries {
+        if let Some(key) = &entry.unique_key {
+            let registered = register(&transaction, key, entry.record.sequence);
+            registered.map_err(|error| match error.sqlite_error_code() {
+                Some(rusqlite::ErrorCode::ConstraintViolation) => LedgerError::KeyUsed { key: key.clone() },
+                _ => failed(error),
+            })?;
+        }
+        insert(&transaction, entry).map_err(failed)?;
+    }
+    transaction.commit().map_err(failed)?;
+    Ok(entries.last().map_or(head, Entry::head))
+}
+
+fn register(connection: &Connection, key: &str, sequence: u64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT INTO unique_keys (key, sequence) VALUES (?1, ?2)")?
+        .execute(params![key, sequence.cast_signed()])
+        .map(drop)
+}
+
+fn insert(connection: &Connection, entry: &Entry) -> rusqlite::Result<()> {
+    let record = &entry.record;
+    let tick = record.tick.as_ref();
+    let sql =
+        format!("INSERT INTO events ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)");
+    connection
+        .prepare_cached(&sql)?
+        .execute(params![
+            record.sequence.cast_signed(),
+            record.previous_hash,
+            record.hash,
+            record.event_type,
+            record.session_id,
+            record.actor_id,
+            record.payload,
+            record.wall.cast_signed(),
+            tick.map(|tick| tick.value.cast_signed()),
+            tick.map(|tick| tick.rate.cast_signed()),
+            tick.map(|tick| tick.clock.0),
+            entry.unique_key,
+        ])
+        .map(drop)
+}
+
+pub(super) fn epoch(connection: &Connection) -> rusqlite::Result<u32> {
+    connection
+        .prepare_cached("SELECT value FROM meta WHERE name = 'epoch'")?
+        .query_row([], |row| row.get(0))
+}
+
+/// Raises the epoch; not durable until the log is synced.
+pub(super) fn raise_epoch(connection: &mut Connection, path: &Path) -> Result<u32, LedgerError> {
+    let failed = |error| LedgerError::from_sqlite("raise the epoch", path, error);
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(failed)?;
+    let raised = epoch::after(epoch(&transaction).map_err(failed)?)?;
+    transaction
+        .execute("UPDATE meta SET value = ?1 WHERE name = 'epoch'", [raised])
+        .map_err(failed)?;
+    transaction.commit().map_err(failed)?;
+    Ok(raised)
+}
+
+/// Moves the log into the database: as much as readers allow (`PASSIVE`), or all of it, emptying the log (`TRUNCATE`).
+pub(super) fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
+    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))
+}
+
+/// Whether SQLite says that one of its own syncs failed.
+pub(super) fn is_failed_sync(error: &rusqlite::Error) -> bool {
+    let extended = error.sqlite_error().map(|failure| failure.extended_code);
+    matches!(
+        extended,
+        Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_sqlite_that_can_lose_commits_is_refused() {
+        assert!(check_version(3_051_003).is_ok());
+        assert!(matches!(
+            check_version(3_051_002),
+            Err(LedgerError::OldSqlite { found: 3_051_002, .. })
+        ));
+        assert!(check_version(rusqlite::version_number()).is_ok());
+    }
+}

@@ -1,0 +1,224 @@
+//! Rows that were changed behind the ledger's back are found and named.
+
+use std::path::{Path, PathBuf};
+
+use lease::ledger::{Head, Ledger, LedgerError, NewRecord, SqliteLedger};
+use tempfile::TempDir;
+
+use crate::conformance::note;
+
+/// The triggers stop accidents; whoever tampers on purpose drops them and puts them back.
+fn tamper(path: &Path, statements: &str) {
+    let database = rusqlite::Connection::open(path.join("ledger.db")).unwrap();
+    let mut triggers = database
+        .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
+        .unwrap();
+    let triggers: Vec<(String, String)> = triggers
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    for (name, _) in &triggers {
+        database.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
+    }
+    database.execute_batch(statements).unwrap();
+    for (_, sql) in &triggers {
+        database.execute_batch(sql).unwrap();
+    }
+}
+
+/// A closed ledger of 20 records, every one with a key.
+fn written() -> (PathBuf, Head, TempDir) {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("jobs.lease");
+    let ledger = SqliteLedger::open(&path).unwrap();
+    let batch: Vec<NewRecord> = (1..=20)
+        .map(|n| note(&n.to_string()).with_key(format!("key-{n}")))
+        .collect();
+    let head = ledger.append(&Head::default(), &batch).unwrap();
+    (path, head, root)
+}
+
+/// The verdict on such a ledger after `statements`.
+fn verdict(statements: &str) -> (u64, String) {
+    let (path, mut head, _root) = written();
+    tamper(&path, statements);
+    let ledger = SqliteLedger::open(&path).unwrap();
+    match ledger.verify(&mut head) {
+        Err(LedgerError::BadRecord { sequence, fault }) => (sequence, fault.to_string()),
+        other => panic!("{statements}: {other:?}"),
+    }
+}
+
+fn assert_found(statements: &str, sequence: u64, fault: &str) {
+    let found = verdict(statements);
+    assert!(
+        found.0 == sequence && found.1.contains(fault),
+        "{statements}: {found:?}"
+    );
+}
+
+#[test]
+fn an_untouched_ledger_verifies() {
+    let (path, mut head, _root) = written();
+    tamper(&path, "");
+    let ledger = SqliteLedger::open(&path).unwrap();
+    assert_eq!(ledger.verify(&mut head.clone()).unwrap(), head);
+    assert_eq!(ledger.verify(&mut head).unwrap().sequence, 20);
+}
+
+#[test]
+fn every_altered_column_is_named() {
+    for change in [
+        "event_type = 'note.burnt'",
+        "session_id = 'x'",
+        "actor_id = 'x'",
+        "payload = x'FF'",
+        "wall = -1",
+        "tick = 1, tick_rate = 1, tick_clock = zeroblob(16)",
+    ] {
+        assert_found(
+            &format!("UPDATE events SET {change} WHERE sequence = 7"),
+            7,
+            "do not match its hash",
+        );
+    }
+    assert_found(
+        "UPDATE events SET hash = zeroblob(32) WHERE sequence = 7",
+        7,
+        "do not match its hash",
+    );
+    assert_found(
+        "UPDATE events SET previous_hash = zeroblob(32) WHERE sequence = 7",
+        7,
+        "does not link",
+    );
+}
+
+#[test]
+fn a_column_that_no_ledger_writes_is_named() {
+    assert_found(
+        "UPDATE events SET hash = x'00' WHERE sequence = 7",
+        7,
+        "column hash cannot be read",
+    );
+    assert_found(
+        "UPDATE events SET tick = 1 WHERE sequence = 7",
+        7,
+        "column tick_rate cannot be read",
+    );
+    assert_found(
+        "UPDATE events SET actor_id = CAST(x'FF' AS TEXT) WHERE sequence = 7",
+        7,
+        "column actor_id cannot be read",
+    );
+}
+
+#[test]
+fn a_deleted_row_is_named() {
+    assert_found(
+        "DELETE FROM events WHERE sequence = 7",
+        7,
+        "missing, the next one is 8",
+    );
+    assert_found(
+        "DELETE FROM events WHERE sequence = 1",
+        1,
+        "missing, the next one is 2",
+    );
+    assert_found(
+        "DELETE FROM events WHERE sequence = 7; DELETE FROM unique_keys WHERE sequence = 7",
+        7,
+        "missing, the next one is 8",
+    );
+}
+
+#[test]
+fn a_deleted_row_whose_gap_was_closed_is_named() {
+    assert_found(
+        "DELETE FROM events WHERE sequence = 7; DELETE FROM unique_keys WHERE sequence = 7;
+         UPDATE events SET sequence = sequence - 1 WHERE sequence > 7;
+         UPDATE unique_keys SET sequence = sequence - 1 WHERE sequence > 7",
+        7,
+        "does not link",
+    );
+}
+
+#[test]
+fn swapped_rows_are_named() {
+    assert_found(
+        "UPDATE events SET sequence = 99 WHERE sequence = 7;
+         UPDATE events SET sequence = 7 WHERE sequence = 8;
+         UPDATE events SET sequence = 8 WHERE sequence = 99",
+        7,
+        "does not link",
+    );
+}
+
+#[test]
+fn a_cut_tail_is_found_by_the_keys_that_are_left() {
+    let (path, _head, _root) = written();
+    tamper(&path, "DELETE FROM events WHERE sequence > 15");
+    match SqliteLedger::open(&path).unwrap().verify(&mut ()) {
+        Err(LedgerError::BadRecord { sequence, fault }) => {
+            assert_eq!(sequence, 16);
+            assert!(
+                fault
+                    .to_string()
+                    .contains("record 16 registered the unique key `key-16`"),
+                "{fault}"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_cut_tail_without_traces_is_found_by_a_head_kept_outside() {
+    let cut = "DELETE FROM events WHERE sequence > 15; DELETE FROM unique_keys WHERE sequence > 15";
+    assert_found(cut, 16, "a head kept outside is at 20, the ledger ends at 15");
+    // Without one, nothing can tell it from a ledger that never went further; the docs say so.
+    let (path, _head, _root) = written();
+    tamper(&path, cut);
+    assert_eq!(
+        SqliteLedger::open(&path)
+            .unwrap()
+            .verify(&mut ())
+            .unwrap()
+            .sequence,
+        15
+    );
+}
+
+#[test]
+fn a_freed_key_is_named() {
+    assert_found(
+        "DELETE FROM unique_keys WHERE key = 'key-7'",
+        7,
+        "`key-7` is not registered",
+    );
+    assert_found(
+        "UPDATE unique_keys SET sequence = 8 WHERE key = 'key-7'",
+        7,
+        "`key-7` is not registered",
+    );
+    assert_found(
+        "INSERT INTO unique_keys VALUES ('key-x', 7)",
+        7,
+        "`key-x` is registered as its own",
+    );
+}
+
+#[test]
+fn the_first_of_several_faults_is_named() {
+    assert_found(
+        "UPDATE events SET payload = x'' WHERE sequence IN (9, 12); DELETE FROM unique_keys WHERE key = 'key-11'",
+        9,
+        "do not match",
+    );
+    assert_found(
+        "UPDATE events SET payload = x'' WHERE sequence = 12; DELETE FROM unique_keys WHERE key = 'key-11'",
+        11,
+        "not registered",
+    );
+}
