@@ -23,6 +23,10 @@ pub use memory::{
         LeasePolicy, LeaseTenant, OwnedLease, OwnerError, OwnerReport, PlainBytes, Recorded, Relocatable,
         TenantId, TrackBorrowed, Tracking, Unmoved,
     },
+    pool::{
+        AcquireError, CloneError, ControlBlockHandle, LeaseOutput, Leased, LockError, Pool, PoolBuildError,
+        PoolBuilder, PoolStats, StrongLease, UniqueLease, WeakLease,
+    },
     scope::{Scope, ScopeError, ScopeReport},
     strategy,
 };

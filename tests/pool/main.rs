@@ -1,1 +1,9 @@
 //! Promises of the `pool` area, through the public API.
+
+mod bounded;
+mod endings;
+mod failures;
+mod handles;
+mod leases;
+mod shapes;
+mod support;

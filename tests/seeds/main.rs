@@ -1,1 +1,3 @@
 //! Promises of the `seeds` area, through the public API.
+
+mod seed_001;

@@ -6,6 +6,8 @@
     reason = "owned memory is raw until it is typed, and C names it by address"
 )]
 pub(crate) mod owner;
+#[allow(unsafe_code, reason = "slots are raw memory behind counted pointers")]
+pub(crate) mod pool;
 #[allow(unsafe_code, reason = "a strategy hands out raw memory")]
 pub mod strategy;
 

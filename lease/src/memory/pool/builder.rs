@@ -1,0 +1,125 @@
+//! Deciding what a pool is like before it is one.
+
+use std::marker::PhantomData;
+
+use super::Pool;
+use super::error::PoolBuildError;
+use super::segment;
+use super::shared::Options;
+use crate::memory::strategy::{MemoryStrategy, System};
+
+/// Describes a [`Pool`]: its capacity and its segments. Usable in a `const`.
+///
+/// ```
+/// use lease::{AcquireError, Pool};
+///
+/// static PAIR: Pool<u32> = Pool::builder().capacity(2).build();
+///
+/// let one = PAIR.acquire(1);
+/// let two = PAIR.acquire(2);
+/// assert_eq!(PAIR.try_acquire(3).unwrap_err(), AcquireError::Exhausted { capacity: 2 });
+/// drop((one, two));
+/// assert_eq!(*PAIR.acquire(3), 3);
+/// ```
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it builds"]
+pub struct PoolBuilder<T> {
+    capacity: Option<usize>,
+    segment_bytes: Option<usize>,
+    payload: PhantomData<fn(T) -> T>,
+}
+
+impl<T> PoolBuilder<T> {
+    /// An unbounded pool whose segments grow with it.
+    pub const fn new() -> Self {
+        Self {
+            capacity: None,
+            segment_bytes: None,
+            payload: PhantomData,
+        }
+    }
+
+    /// Bounds the pool: at most `slots` objects on lease at a time. A weak lease keeps its slot in use.
+    pub const fn capacity(mut self, slots: usize) -> Self {
+        self.capacity = Some(slots);
+        self
+    }
+
+    /// Fixes the size of a segment, the unit in which the pool asks its strategy for memory: a power of two from 16 KiB to
+    /// 2 MiB. Segments are aligned to their size. Without this the first segment is small and later ones double.
+    pub const fn segment_bytes(mut self, bytes: usize) -> Self {
+        self.segment_bytes = Some(bytes);
+        self
+    }
+
+    /// The pool, with segments from the system allocator.
+    ///
+    /// # Panics
+    ///
+    /// If the description makes no pool; [`try_build`](Self::try_build) says it as an error. In a `const` or `static` the
+    /// panic is a compile error.
+    #[track_caller]
+    pub const fn build(self) -> Pool<T> {
+        self.build_in(System)
+    }
+
+    /// The pool, with segments from `strategy`.
+    ///
+    /// # Panics
+    ///
+    /// As [`build`](Self::build).
+    #[track_caller]
+    pub const fn build_in<S: MemoryStrategy + 'static>(self, strategy: S) -> Pool<T, S> {
+        match self.options() {
+            Ok(options) => Pool::with_options(options, strategy),
+            Err(PoolBuildError::ZeroCapacity) => panic!("a pool needs a capacity of at least one"),
+            Err(PoolBuildError::SegmentBytes { .. }) => {
+                panic!("no segment size: a power of two from 16384 to 2097152")
+            }
+        }
+    }
+
+    /// The pool, with segments from the system allocator.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the description.
+    pub fn try_build(self) -> Result<Pool<T>, PoolBuildError> {
+        self.try_build_in(System)
+    }
+
+    /// The pool, with segments from `strategy`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the description; the strategy has been dropped.
+    pub fn try_build_in<S: MemoryStrategy + 'static>(
+        self,
+        strategy: S,
+    ) -> Result<Pool<T, S>, PoolBuildError> {
+        Ok(Pool::with_options(self.options()?, strategy))
+    }
+
+    const fn options(&self) -> Result<Options, PoolBuildError> {
+        if let Some(0) = self.capacity {
+            return Err(PoolBuildError::ZeroCapacity);
+        }
+        let class = match self.segment_bytes {
+            None => None,
+            Some(given) => match segment::class_of(given) {
+                Some(class) => Some(class),
+                None => return Err(PoolBuildError::SegmentBytes { given }),
+            },
+        };
+        Ok(Options {
+            capacity: self.capacity,
+            class,
+        })
+    }
+}
+
+impl<T> Default for PoolBuilder<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

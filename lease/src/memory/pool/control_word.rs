@@ -1,0 +1,337 @@
+//! The control word: one 64-bit atomic per slot that decides everything about it.
+//!
+//! | bits | field | meaning |
+//! |---|---|---|
+//! | 0..3 | class | size of the slot's segment, so that a lease can find its segment by masking; never changes |
+//! | 3 | `FREE` | the slot is in a free list; its strong count is 0 |
+//! | 4 | `HAS_WEAK` | the slot's entry in the segment's weak counts is in use |
+//! | 5 | `ORPHAN` | the pool value is gone; whoever returns the slot counts it down instead |
+//! | 6 | `KEPT` | a free slot that still holds its payload, for recycling |
+//! | 7..32 | strong | number of strong leases |
+//! | 32..64 | generation | how often the slot has been given out; what a handle is compared with |
+//!
+//! Invariants:
+//!
+//! - Only the thread that took a slot out of a free list, or that saw the strong count fall to 0 (and the weak count,
+//!   where there is one), owns the slot and may store the word plainly. Everyone else only ever adds to a strong count
+//!   that is above 0, or sets `HAS_WEAK` while holding a strong lease.
+//! - The one exception is [`ControlWord::orphan`], which may meet a word at any time.
+//! - A generation is never given out twice for the same slot; a slot that has used up its generations is retired.
+//!
+//! Every transition of the word is a function of this file; the leases compose them.
+
+use crate::sync::atomic::{AtomicU64, Ordering};
+
+const CLASS_MASK: u64 = 0b111;
+const FREE: u64 = 1 << 3;
+const HAS_WEAK: u64 = 1 << 4;
+const ORPHAN: u64 = 1 << 5;
+const KEPT: u64 = 1 << 6;
+const STRONG_SHIFT: u32 = 7;
+const STRONG_ONE: u64 = 1 << STRONG_SHIFT;
+const STRONG_MASK: u64 = ((1 << (GENERATION_SHIFT - STRONG_SHIFT)) - 1) << STRONG_SHIFT;
+const GENERATION_SHIFT: u32 = 32;
+
+/// The most strong leases one payload may have. Half of what the field can count: the other half is headroom for
+/// threads that are past the check and not yet stopped by it.
+pub(crate) const MAX_STRONG: u32 = 1 << (GENERATION_SHIFT - STRONG_SHIFT - 1);
+
+/// The generation of a slot that will not be given out again.
+const LAST_GENERATION: u32 = u32::MAX;
+
+/// A control word as it was at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Word(u64);
+
+impl Word {
+    const fn idle(class: u8, generation: u32) -> Self {
+        Self(((generation as u64) << GENERATION_SHIFT) | FREE | class as u64)
+    }
+
+    pub(super) const fn class(self) -> u8 {
+        (self.0 & CLASS_MASK) as u8
+    }
+
+    pub(super) const fn generation(self) -> u32 {
+        (self.0 >> GENERATION_SHIFT) as u32
+    }
+
+    pub(super) const fn strong(self) -> u32 {
+        ((self.0 & STRONG_MASK) >> STRONG_SHIFT) as u32
+    }
+
+    pub(super) const fn is_free(self) -> bool {
+        self.0 & FREE != 0
+    }
+
+    pub(super) const fn has_weak(self) -> bool {
+        self.0 & HAS_WEAK != 0
+    }
+
+    pub(super) const fn is_orphan(self) -> bool {
+        self.0 & ORPHAN != 0
+    }
+
+    /// The word of the same slot and generation, in the hands of one owner: no flags, no leases.
+    const fn owned(self) -> Self {
+        Self(self.0 & !(FREE | KEPT | HAS_WEAK | ORPHAN | STRONG_MASK))
+    }
+
+    const fn next_generation(self) -> Self {
+        Self::idle(self.class(), self.generation().saturating_add(1))
+    }
+}
+
+/// What became of an attempt to add a strong lease to a live payload.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Joined {
+    /// There is one more strong lease.
+    Yes,
+    /// No strong lease is left to join.
+    Dead,
+    /// [`MAX_STRONG`] is reached.
+    Full,
+}
+
+/// What became of a lookup by generation.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lookup {
+    /// There is one more strong lease.
+    Locked,
+    /// The slot has moved on, or its payload is gone.
+    Stale,
+    /// This slot has never given out the generation.
+    NeverIssued,
+    /// [`MAX_STRONG`] is reached.
+    Full,
+}
+
+/// What one strong lease less means for the one who gave it up.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StrongRelease {
+    /// Others remain.
+    Shared,
+    /// It was the last: the payload belongs to the caller alone, and then the slot or its implicit weak lease.
+    Last(Word),
+}
+
+/// What the owner of a slot has to do with it after giving its payload up.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Return {
+    /// The slot is free and goes to a free list.
+    Free,
+    /// The slot has used up its generations and goes nowhere.
+    Retired,
+    /// The pool is gone: the slot is to be counted down, and its memory may be gone after that.
+    Orphaned,
+}
+
+/// What the end of the pool found in a slot.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Orphaned {
+    /// Nobody uses the slot.
+    Idle,
+    /// Somebody does, and will count it down.
+    InUse,
+}
+
+/// The atomic itself; the first field of every slot.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(super) struct ControlWord(AtomicU64);
+
+impl ControlWord {
+    /// The word of a slot that has not been given out since `generation`.
+    pub(super) fn new(class: u8, generation: u32) -> Self {
+        Self(AtomicU64::new(Word::idle(class, generation).0))
+    }
+
+    /// The word now. `Acquire`, so that a reader who sees a slot free also sees that its last owner is done with it.
+    pub(super) fn read(&self) -> Word {
+        Word(self.0.load(Ordering::Acquire))
+    }
+
+    /// Free → one strong lease, by the slot's owner after writing the payload.
+    ///
+    /// `Release` hands the payload to whoever joins by a lookup (`Acquire` in [`Self::join_generation`]).
+    pub(super) fn publish(&self) {
+        let word = Word(self.0.load(Ordering::Relaxed)).owned();
+        self.0.store(word.0 | STRONG_ONE, Ordering::Release);
+    }
+
+    /// Free → held by one owner without leases, to be shared or returned later.
+    pub(super) fn reserve(&self) {
+        let word = Word(self.0.load(Ordering::Relaxed)).owned();
+        self.0.store(word.0, Ordering::Relaxed);
+    }
+
+    /// Held by one owner → one strong lease. An addition, not a store: the pool may be orphaning the slot right now.
+    pub(super) fn share(&self) {
+        let before = Word(self.0.fetch_add(STRONG_ONE, Ordering::Release));
+        debug_assert_eq!(before.strong(), 0, "only a sole owner shares");
+    }
+
+    /// One strong lease more, by the holder of one.
+    ///
+    /// `Relaxed`: the holder already sees the payload, and whoever gets the new lease gets it from the holder.
+    pub(super) fn join(&self) -> Joined {
+        let before = Word(self.0.fetch_add(STRONG_ONE, Ordering::Relaxed));
+        if before.strong() < MAX_STRONG {
+            Joined::Yes
+        } else {
+            Joined::Full
+        }
+    }
+
+    /// One strong lease more, unless there is none to join or no room; by whoever keeps the slot from being returned.
+    pub(super) fn join_if_live(&self) -> Joined {
+        let mut seen = Word(self.0.load(Ordering::Relaxed));
+        loop {
+            if seen.strong() == 0 {
+                return Joined::Dead;
+            }
+            if seen.strong() >= MAX_STRONG {
+                return Joined::Full;
+            }
+            // `Acquire` pairs with `publish` and `share`: the payload is visible to the new lease.
+            match self.0.compare_exchange_weak(
+                seen.0,
+                seen.0 + STRONG_ONE,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return Joined::Yes,
+                Err(now) => seen = Word(now),
+            }
+        }
+    }
+
+    /// One strong lease more, if the slot is live in this very generation; by anyone who knows that the segment exists.
+    pub(super) fn join_generation(&self, generation: u32) -> Lookup {
+        let mut seen = Word(self.0.load(Ordering::Relaxed));
+        loop {
+            if seen.generation() < generation {
+                return Lookup::NeverIssued;
+            }
+            if seen.generation() > generation || seen.strong() == 0 {
+                return Lookup::Stale;
+            }
+            if seen.strong() >= MAX_STRONG {
+                return Lookup::Full;
+            }
+            // `Acquire` pairs with `publish` and `share`: the payload is visible to the new lease.
+            match self.0.compare_exchange_weak(
+                seen.0,
+                seen.0 + STRONG_ONE,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return Lookup::Locked,
+                Err(now) => seen = Word(now),
+            }
+        }
+    }
+
+    /// One strong lease less.
+    ///
+    /// `Release` hands this holder's use of the payload to the last one; `Acquire` lets the last one see them all before
+    /// it destroys the payload.
+    pub(super) fn leave(&self) -> StrongRelease {
+        let before = Word(self.0.fetch_sub(STRONG_ONE, Ordering::AcqRel));
+        debug_assert!(before.strong() > 0, "a lease holds one strong count");
+        if before.strong() == 1 {
+            StrongRelease::Last(before)
+        } else {
+            StrongRelease::Shared
+        }
+    }
+
+    /// Sets `HAS_WEAK`; true for the one caller who set it. By a holder of a strong lease (or the sole owner), after
+    /// adding to the weak count.
+    ///
+    /// `AcqRel`: whoever finds the flag set also finds the count that goes with it.
+    pub(super) fn mark_weak(&self) -> bool {
+        !Word(self.0.fetch_or(HAS_WEAK, Ordering::AcqRel)).has_weak()
+    }
+
+    /// Held by one owner → free in the next generation, unless the pool is gone.
+    ///
+    /// `Release` pairs with [`Self::read`] and [`Self::orphan`]: whoever sees the slot free sees its owner done with it.
+    pub(super) fn give_back(&self) -> Return {
+        let before = Word(self.0.load(Ordering::Relaxed));
+        debug_assert!(before.strong() == 0 && !before.is_free(), "only an owner returns");
+        if before.is_orphan() {
+            return Return::Orphaned;
+        }
+        let after = before.next_generation();
+        self.0.store(after.0, Ordering::Release);
+        if after.generation() == LAST_GENERATION {
+            Return::Retired
+        } else {
+            Return::Free
+        }
+    }
+
+    /// Marks the slot as outliving its pool. `Acquire` pairs with [`Self::give_back`].
+    pub(super) fn orphan(&self) -> Orphaned {
+        if Word(self.0.fetch_or(ORPHAN, Ordering::AcqRel)).is_free() {
+            Orphaned::Idle
+        } else {
+            Orphaned::InUse
+        }
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_used_up_slot_is_retired() {
+        let word = ControlWord::new(0, LAST_GENERATION - 1);
+        word.publish();
+        assert!(matches!(word.leave(), StrongRelease::Last(_)));
+        assert_eq!(word.give_back(), Return::Retired);
+        assert_eq!(word.join_generation(LAST_GENERATION - 1), Lookup::Stale);
+    }
+
+    #[test]
+    fn each_return_is_a_new_generation_and_keeps_the_class() {
+        let word = ControlWord::new(5, 1);
+        for generation in 1..100 {
+            assert_eq!(word.read().generation(), generation);
+            word.publish();
+            assert_eq!(word.read().strong(), 1);
+            let _ = word.leave();
+            assert_eq!(word.give_back(), Return::Free);
+            assert_eq!(word.read().class(), 5);
+        }
+    }
+
+    #[test]
+    fn joining_stops_at_the_limit() {
+        let word = ControlWord(AtomicU64::new(
+            (u64::from(MAX_STRONG - 1) << STRONG_SHIFT) | (7 << GENERATION_SHIFT),
+        ));
+        assert_eq!(word.join_if_live(), Joined::Yes);
+        assert_eq!(word.join_if_live(), Joined::Full);
+        assert_eq!(word.join_generation(7), Lookup::Full);
+        assert_eq!(word.read().strong(), MAX_STRONG, "a refused join adds nothing");
+        assert_eq!(word.join(), Joined::Full);
+    }
+
+    #[test]
+    fn an_orphaned_slot_is_not_freed() {
+        let word = ControlWord::new(0, 1);
+        word.publish();
+        assert_eq!(word.orphan(), Orphaned::InUse);
+        let _ = word.leave();
+        assert_eq!(word.give_back(), Return::Orphaned);
+        assert!(!word.read().is_free());
+    }
+}

@@ -1,0 +1,365 @@
+//! The control-block pool: objects on lease, with strong, weak and unique leases and handles that cannot lie.
+//!
+//! A [`Pool`] puts a payload and its control word together into one slot of a segment. From then on nothing goes through
+//! the pool value any more: a lease is one pointer to the slot, and finds the word, the segment and the free lists from
+//! there. One word decides everything about a slot; `control_word` has its states, and the other files compose them:
+//!
+//! - `segment`, `pages`: where slots live, and how a handle's number leads there;
+//! - `shared`: what outlives the pool value; the store of free slots;
+//! - `strong`, `weak`, `unique`, `handle`, `release`: the leases;
+//! - `leased`: types that have a static pool of their own.
+
+mod builder;
+mod control_word;
+mod error;
+mod handle;
+mod leased;
+mod pages;
+mod release;
+mod segment;
+mod shared;
+mod stats;
+mod strong;
+mod unique;
+mod weak;
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::process;
+use std::ptr::{self, NonNull};
+
+pub use self::builder::PoolBuilder;
+use self::control_word::Lookup;
+pub use self::error::{AcquireError, CloneError, LockError, PoolBuildError};
+pub use self::handle::ControlBlockHandle;
+pub use self::leased::{LeaseOutput, Leased};
+use self::segment::{Segment, SlotLayout, SlotPtr};
+use self::shared::{Options, Shared};
+pub use self::stats::PoolStats;
+pub use self::strong::StrongLease;
+pub use self::unique::UniqueLease;
+pub use self::weak::WeakLease;
+use crate::memory::strategy::{MemoryStrategy, System};
+use crate::sync::global;
+
+/// A pool of objects on lease.
+///
+/// `acquire` moves a value into a slot and gives a [`StrongLease`] on it; the last strong lease destroys the value and,
+/// unless weak leases remain, returns the slot. Leases may outlive the pool value, on any thread.
+///
+/// A pool can be a `static`: making one allocates nothing. What its leases share with it is made at the first `acquire`,
+/// because it has to outlive the pool value; each use then costs one load to find it.
+///
+/// ```
+/// use lease::{Pool, StrongLease};
+///
+/// static NAMES: Pool<String> = Pool::new();
+///
+/// let name = NAMES.acquire(String::from("Ada"));
+/// let handle = StrongLease::handle(&name);
+/// assert_eq!(NAMES.lock(handle).unwrap().as_str(), "Ada");
+/// drop(name);
+/// assert!(NAMES.lock(handle).is_none());
+/// ```
+///
+/// Memory comes from the strategy `S`, in segments aligned to their own size. One process's pools together hold at most
+/// 32 GiB of segments: so much can be named by handles.
+pub struct Pool<T, S: MemoryStrategy + 'static = System> {
+    /// Null until first use; never changes after that.
+    shared: global::AtomicPtr<Shared>,
+    /// The strategy, until first use.
+    strategy: global::Mutex<Option<S>>,
+    options: Options,
+    closed: global::AtomicBool,
+    /// Invariant: a pool takes in and gives out payloads of exactly one type.
+    payload: PhantomData<*mut T>,
+}
+
+// SAFETY: any thread with the pool can take part in any payload, by handle, and be the one to destroy it.
+unsafe impl<T: Send + Sync, S: MemoryStrategy + 'static> Send for Pool<T, S> {}
+// SAFETY: as above; the pool's own state is behind atomics and locks.
+unsafe impl<T: Send + Sync, S: MemoryStrategy + 'static> Sync for Pool<T, S> {}
+
+impl<T> Pool<T> {
+    /// An unbounded pool on the system allocator.
+    pub const fn new() -> Self {
+        PoolBuilder::new().build()
+    }
+
+    /// Describes a pool that is bounded, or has segments of a certain size.
+    pub const fn builder() -> PoolBuilder<T> {
+        PoolBuilder::new()
+    }
+}
+
+impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
+    /// An unbounded pool on this strategy.
+    pub const fn new_in(strategy: S) -> Self {
+        PoolBuilder::new().build_in(strategy)
+    }
+
+    const fn with_options(options: Options, strategy: S) -> Self {
+        Self {
+            shared: global::AtomicPtr::new(ptr::null_mut()),
+            strategy: global::Mutex::new(Some(strategy)),
+            options,
+            closed: global::AtomicBool::new(false),
+            payload: PhantomData,
+        }
+    }
+
+    /// Moves `value` into the pool.
+    ///
+    /// # Panics
+    ///
+    /// If the pool is full, closed, or out of memory; [`try_acquire`](Self::try_acquire) says it as an error.
+    #[track_caller]
+    pub fn acquire(&self, value: T) -> StrongLease<T> {
+        expect(self.try_acquire(value))
+    }
+
+    /// Moves `value` into the pool.
+    ///
+    /// # Errors
+    ///
+    /// If the pool is full, closed, or out of memory. The value has been dropped; to keep it, make it in
+    /// [`try_acquire_with`](Self::try_acquire_with).
+    pub fn try_acquire(&self, value: T) -> Result<StrongLease<T>, AcquireError> {
+        self.try_acquire_with(|| value)
+    }
+
+    /// Makes a value in the pool. `make` may use the pool; if it panics, the slot goes back.
+    ///
+    /// # Panics
+    ///
+    /// As [`acquire`](Self::acquire), without calling `make`.
+    #[track_caller]
+    pub fn acquire_with(&self, make: impl FnOnce() -> T) -> StrongLease<T> {
+        expect(self.try_acquire_with(make))
+    }
+
+    /// Makes a value in the pool. `make` may use the pool; if it panics, the slot goes back.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire), without calling `make`.
+    pub fn try_acquire_with(&self, make: impl FnOnce() -> T) -> Result<StrongLease<T>, AcquireError> {
+        let slot = self.fill(make)?;
+        // SAFETY: the pool exists, so its segments do.
+        unsafe { slot.word() }.publish();
+        // SAFETY: the slot holds a payload now, and the published strong count is this lease's.
+        Ok(unsafe { StrongLease::from_slot(slot) })
+    }
+
+    /// Moves `value` into the pool for sole use.
+    ///
+    /// # Panics
+    ///
+    /// As [`acquire`](Self::acquire).
+    #[track_caller]
+    pub fn acquire_unique(&self, value: T) -> UniqueLease<T> {
+        expect(self.try_acquire_unique(value))
+    }
+
+    /// Moves `value` into the pool for sole use.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire).
+    pub fn try_acquire_unique(&self, value: T) -> Result<UniqueLease<T>, AcquireError> {
+        let slot = self.fill(|| value)?;
+        // SAFETY: the pool exists, so its segments do.
+        unsafe { slot.word() }.reserve();
+        // SAFETY: the slot holds a payload, is reserved, and ours.
+        Ok(unsafe { UniqueLease::from_slot(slot) })
+    }
+
+    /// A strong lease on the object that the handle names, if it is still alive.
+    ///
+    /// # Aborts
+    ///
+    /// If the payload has 16,777,216 strong leases already, as [`StrongLease::clone`].
+    pub fn lock(&self, handle: ControlBlockHandle<T>) -> Option<StrongLease<T>> {
+        self.try_lock(handle).ok()
+    }
+
+    /// A strong lease on the object that the handle names.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    pub fn try_lock(&self, handle: ControlBlockHandle<T>) -> Result<StrongLease<T>, LockError> {
+        let slot = self.locate(handle)?;
+        // SAFETY: the slot is one of this pool's, whose segments stay while it is borrowed.
+        match unsafe { slot.word() }.join_generation(handle.generation()) {
+            // SAFETY: the strong count that was just added is the new lease's; while it was above 0 the payload was
+            // initialised.
+            Lookup::Locked => Ok(unsafe { StrongLease::from_slot(slot) }),
+            Lookup::Stale => Err(LockError::Stale),
+            Lookup::NeverIssued => Err(LockError::Unknown),
+            Lookup::Full => process::abort(),
+        }
+    }
+
+    /// Refuses every `acquire` that starts after this. Objects on lease stay, and can still be locked.
+    ///
+    /// ```
+    /// use lease::{AcquireError, Pool};
+    ///
+    /// let pool = Pool::new();
+    /// let lease = pool.acquire(1);
+    /// pool.close();
+    /// assert_eq!(pool.try_acquire(2).unwrap_err(), AcquireError::Closed);
+    /// assert_eq!(*lease, 1);
+    /// ```
+    pub fn close(&self) {
+        self.closed.store(true, global::Ordering::Release);
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(global::Ordering::Acquire)
+    }
+
+    /// The pool's figures. Visits every slot.
+    pub fn stats(&self) -> PoolStats {
+        let capacity = self.options.capacity;
+        let Some(figures) = self.shared().map(Shared::figures) else {
+            return PoolStats {
+                capacity,
+                ..PoolStats::default()
+            };
+        };
+        PoolStats {
+            live: figures.live,
+            strong: figures.strong,
+            slots: figures.slots,
+            retired: figures.retired,
+            segments: figures.segments,
+            bytes: figures.bytes,
+            capacity,
+        }
+    }
+
+    fn shared(&self) -> Option<&'static Shared> {
+        let shared = NonNull::new(self.shared.load(global::Ordering::Acquire))?;
+        // SAFETY: it was made from a `&'static Shared` in `open_first`.
+        Some(unsafe { shared.as_ref() })
+    }
+
+    fn open(&self) -> Result<&'static Shared, AcquireError> {
+        match self.shared() {
+            Some(shared) => Ok(shared),
+            None => self.open_first(),
+        }
+    }
+
+    #[cold]
+    fn open_first(&self) -> Result<&'static Shared, AcquireError> {
+        let mut strategy = global::lock(&self.strategy);
+        let Some(given) = strategy.take() else {
+            return Ok(self
+                .shared()
+                .expect("whoever took the strategy has opened the pool"));
+        };
+        match Shared::open(self.options, SlotLayout::of::<T>(), given) {
+            Ok(shared) => {
+                self.shared
+                    .store(ptr::from_ref(shared).cast_mut(), global::Ordering::Release);
+                Ok(shared)
+            }
+            Err((given, error)) => {
+                *strategy = Some(given);
+                Err(AcquireError::Memory(error))
+            }
+        }
+    }
+
+    /// A slot with a payload, owned by the caller; its word still says free.
+    fn fill(&self, make: impl FnOnce() -> T) -> Result<SlotPtr, AcquireError> {
+        if self.is_closed() {
+            return Err(AcquireError::Closed);
+        }
+        let shared = self.open()?;
+        // SAFETY: the pool value is borrowed.
+        let slot = unsafe { shared.take() }?;
+        let unused = PutBack { shared, slot };
+        let value = make();
+        // SAFETY: the slot is ours and has room for a `T`.
+        unsafe { slot.payload::<T>().write(value) };
+        std::mem::forget(unused);
+        Ok(slot)
+    }
+
+    /// The slot that a handle names, if this pool has it.
+    fn locate(&self, handle: ControlBlockHandle<T>) -> Result<SlotPtr, LockError> {
+        if handle.is_null() {
+            return Err(LockError::Null);
+        }
+        let place = handle.place();
+        let entry = pages::entry(place.page()).ok_or(LockError::Unknown)?;
+        let owner = entry.owner();
+        if owner == 0 || self.shared().is_none_or(|shared| shared.id() != owner) {
+            return Err(if handle.generation() < entry.floor() {
+                LockError::Stale
+            } else if owner == 0 {
+                LockError::Unknown
+            } else {
+                LockError::Foreign
+            });
+        }
+        let segment = entry.segment().ok_or(LockError::Unknown)?;
+        // SAFETY: the page is this pool's, whose segments stay while it is borrowed, and all have slots of `T`.
+        unsafe { Segment::slot_at::<T>(segment, place) }.ok_or(LockError::Unknown)
+    }
+}
+
+#[track_caller]
+fn expect<L>(result: Result<L, AcquireError>) -> L {
+    match result {
+        Ok(lease) => lease,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Puts a slot back that turned out not to be needed.
+struct PutBack {
+    shared: &'static Shared,
+    slot: SlotPtr,
+}
+
+impl Drop for PutBack {
+    fn drop(&mut self) {
+        self.shared.put_back(self.slot);
+    }
+}
+
+impl<T> Default for Pool<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T, S: MemoryStrategy + 'static> Drop for Pool<T, S> {
+    /// Objects on lease stay; the pool's memory goes with the last of them.
+    fn drop(&mut self) {
+        if let Some(shared) = self.shared() {
+            shared.orphan();
+        }
+    }
+}
+
+impl<T, S: MemoryStrategy + 'static> fmt::Debug for Pool<T, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stats = self.stats();
+        f.debug_struct("Pool")
+            .field("live", &stats.live)
+            .field("strong", &stats.strong)
+            .field("slots", &stats.slots)
+            .field("capacity", &stats.capacity)
+            .field("segments", &stats.segments)
+            .field("bytes", &stats.bytes)
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,95 @@
+//! How a slot ends: payload first, then the implicit weak lease, then the slot itself.
+//!
+//! The strong leases of a payload together hold one implicit weak lease, if there are weak leases at all. Whoever gives
+//! up the last strong lease destroys the payload; whoever gives up the last weak lease, or the payload where there is
+//! none, returns the slot. Each is exactly one thread, decided by one atomic step.
+
+use std::marker::PhantomData;
+
+use super::control_word::StrongRelease;
+use super::segment::SlotPtr;
+use crate::sync::atomic::Ordering;
+
+/// Gives up a strong lease; true if it was the last, so that the payload is gone.
+///
+/// # Safety
+///
+/// The caller gives up a strong count of this slot, whose payload is a `T`.
+pub(super) unsafe fn strong<T>(slot: SlotPtr) -> bool {
+    // SAFETY: the strong count keeps the segment.
+    let word = unsafe { slot.word() };
+    match word.leave() {
+        StrongRelease::Shared => false,
+        StrongRelease::Last(before) => {
+            let rest = AfterPayload::<T> {
+                slot,
+                class: before.class(),
+                has_weak: before.has_weak(),
+                payload: PhantomData,
+            };
+            // SAFETY: the last strong lease is gone, so the payload is ours alone, and it is initialised.
+            unsafe { slot.payload::<T>().drop_in_place() };
+            drop(rest);
+            true
+        }
+    }
+}
+
+/// Destroys the payload of a slot with a sole owner and returns the slot.
+///
+/// # Safety
+///
+/// The caller owns the slot, which holds an initialised `T` and has no leases of any kind.
+pub(super) unsafe fn unique<T>(slot: SlotPtr) {
+    // SAFETY: the owner keeps the segment.
+    let class = unsafe { slot.word() }.read().class();
+    let rest = AfterPayload::<T> {
+        slot,
+        class,
+        has_weak: false,
+        payload: PhantomData,
+    };
+    // SAFETY: the payload is the caller's alone, and it is initialised.
+    unsafe { slot.payload::<T>().drop_in_place() };
+    drop(rest);
+}
+
+/// Gives up a weak lease; true if it was the last of all, so that the slot has gone back.
+///
+/// # Safety
+///
+/// The caller gives up a weak count of this slot of payload type `T` and class `class`.
+pub(super) unsafe fn weak<T>(slot: SlotPtr, class: u8) -> bool {
+    // SAFETY: the weak count keeps the segment.
+    let segment = unsafe { slot.segment(class) };
+    let count = segment.weak_count::<T>(slot).expect("a weak lease is counted");
+    // `Release` hands this holder's use of the slot to the last one, `Acquire` takes over everybody else's.
+    if count.fetch_sub(1, Ordering::AcqRel) != 1 {
+        return false;
+    }
+    // SAFETY: no strong and no weak lease is left, so the slot is ours.
+    unsafe { segment.shared().give_back(slot) };
+    true
+}
+
+/// What is left to do once the payload is gone, also if its destructor panicked.
+struct AfterPayload<T> {
+    slot: SlotPtr,
+    class: u8,
+    has_weak: bool,
+    payload: PhantomData<T>,
+}
+
+impl<T> Drop for AfterPayload<T> {
+    fn drop(&mut self) {
+        if self.has_weak {
+            // SAFETY: the strong leases' implicit weak lease is ours to give up.
+            unsafe { weak::<T>(self.slot, self.class) };
+        } else {
+            // SAFETY: the slot is in use, by us alone, so its segment exists.
+            let segment = unsafe { self.slot.segment(self.class) };
+            // SAFETY: the payload is gone and there are no weak leases, so the slot is ours.
+            unsafe { segment.shared().give_back(self.slot) };
+        }
+    }
+}

@@ -1,0 +1,446 @@
+//! What a pool value, its leases and its threads share: the store of free slots, the segments, the strategy.
+//!
+//! A `Shared` outlives its pool value for as long as a lease lives. Its memory is never given back to the system: when
+//! the last lease of a dropped pool goes, the `Shared` waits in a process-wide list for the next pool. So a reference to
+//! one is always good, and a thread that was about to unlock, or that still remembers the pool in a cache, finds a valid
+//! object that merely has another identity. There are as many as there ever were pools at one time.
+//!
+//! No user code runs under the store's lock: strategies are asked, and segments freed, outside.
+
+use std::alloc::Layout;
+use std::ptr::NonNull;
+
+use super::control_word::{Orphaned, Return};
+use super::error::AcquireError;
+use super::pages::{self, NoPages, PageRange};
+use super::segment::{self, Segment, SlotLayout, SlotPtr};
+use crate::memory::strategy::{AllocError, AllocReason, MemoryStrategy, System};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard, global, lock};
+
+/// What a builder decided about a pool.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Options {
+    /// The most slots in use at a time.
+    pub(super) capacity: Option<usize>,
+    /// The class of all segments; without one they grow with the pool.
+    pub(super) class: Option<u8>,
+}
+
+/// The part of a pool that its leases can reach.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// Unique in the process's life; 0 while no pool has this `Shared`.
+    id: AtomicU64,
+    store: Mutex<Store>,
+}
+
+/// What the lock guards.
+#[derive(Debug)]
+struct Store {
+    options: Options,
+    layout: SlotLayout,
+    strategy: Option<Strategy>,
+    segments: Vec<NonNull<Segment>>,
+    /// Free slots; has room for all that exist, so that giving one back cannot fail.
+    free: Vec<SlotPtr>,
+    /// Slots that exist, retired ones included.
+    slots: usize,
+    retired: usize,
+    /// Bytes of all segments.
+    bytes: usize,
+    /// Slots that were in use when the pool value was dropped and still are. `None` while there is a pool value.
+    orphans: Option<usize>,
+}
+
+// SAFETY: the segments behind the pointers are owned by this store, and everything in them that is shared is atomic.
+unsafe impl Send for Store {}
+
+/// The figures that the lock guards.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Figures {
+    pub(super) slots: usize,
+    pub(super) retired: usize,
+    pub(super) segments: usize,
+    pub(super) bytes: usize,
+    pub(super) live: usize,
+    pub(super) strong: usize,
+}
+
+/// A segment the store would like to have.
+struct Growth {
+    class: u8,
+    slots: usize,
+    /// How many segments there were when it was planned.
+    segments: usize,
+    strategy: NonNull<dyn MemoryStrategy>,
+}
+
+impl Shared {
+    /// A `Shared` for a new pool; on failure the strategy comes back.
+    pub(super) fn open<S: MemoryStrategy + 'static>(
+        options: Options,
+        layout: SlotLayout,
+        strategy: S,
+    ) -> Result<&'static Self, (S, AllocError)> {
+        let this = match registry::take() {
+            Ok(this) => this,
+            Err(error) => return Err((strategy, error)),
+        };
+        match Strategy::new(strategy) {
+            Ok(strategy) => {
+                let mut store = this.store();
+                *store = Store::new(options, layout, Some(strategy));
+                this.id.store(registry::next_id(), Ordering::Release);
+                drop(store);
+                Ok(this)
+            }
+            Err(failed) => {
+                registry::put_back(this);
+                Err(failed)
+            }
+        }
+    }
+
+    fn vacant() -> Self {
+        let options = Options {
+            capacity: None,
+            class: None,
+        };
+        Self {
+            id: AtomicU64::new(0),
+            store: Mutex::new(Store::new(options, SlotLayout::of::<()>(), None)),
+        }
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        lock(&self.store)
+    }
+
+    pub(super) fn id(&self) -> u64 {
+        self.id.load(Ordering::Relaxed)
+    }
+
+    /// A free slot, which now belongs to the caller.
+    ///
+    /// # Safety
+    ///
+    /// The pool value exists until this returns.
+    pub(super) unsafe fn take(&'static self) -> Result<SlotPtr, AcquireError> {
+        loop {
+            let growth = {
+                let mut store = self.store();
+                if let Some(slot) = store.free.pop() {
+                    return Ok(slot);
+                }
+                store.plan_growth()?
+            };
+            // SAFETY: the pool value exists, so its strategy does.
+            unsafe { self.grow(&growth) }?;
+        }
+    }
+
+    /// Gets a segment and enters it, unless others have changed the pool meanwhile so that it is not needed.
+    ///
+    /// # Safety
+    ///
+    /// The pool value exists until this returns.
+    #[cold]
+    unsafe fn grow(&'static self, growth: &Growth) -> Result<(), AcquireError> {
+        // SAFETY: the strategy lives in `Shared` until the last lease or the pool value is gone; the latter exists.
+        let strategy = unsafe { growth.strategy.as_ref() };
+        let layout = segment::layout(growth.class);
+        let block = strategy.allocate(layout).map_err(|error| match error.reason {
+            reason @ (AllocReason::TooLarge { .. } | AllocReason::AlignmentTooLarge { .. }) => {
+                AcquireError::SegmentUnsupported { layout, reason }
+            }
+            _ => AcquireError::Memory(error),
+        })?;
+        let block = block.cast::<u8>();
+        let entered = self.enter(block, growth);
+        if !matches!(entered, Ok(true)) {
+            // SAFETY: the block was just allocated with this layout, and nothing was put into it.
+            unsafe { strategy.deallocate(block, layout) };
+        }
+        entered.map(drop)
+    }
+
+    /// Makes a segment of the block; false if the pool no longer needs it.
+    fn enter(&'static self, block: NonNull<u8>, growth: &Growth) -> Result<bool, AcquireError> {
+        let mut store = self.store();
+        if store.options.capacity.is_some() && store.segments.len() != growth.segments {
+            return Ok(false);
+        }
+        store.reserve_room(growth.slots)?;
+        let pages = PageRange::reserve(growth.class).map_err(|error| match error {
+            NoPages::Exhausted => AcquireError::PagesExhausted {
+                pages: pages::PAGE_COUNT,
+            },
+            NoPages::Memory(error) => AcquireError::Memory(error),
+        })?;
+        let (class, slots, layout) = (growth.class, growth.slots, store.layout);
+        // SAFETY: the block has the layout of the class and is ours; the plan counted slots that fit.
+        let segment = unsafe { Segment::create(block, class, slots, layout, pages, self) };
+        pages.assign(self.id(), segment);
+        for index in (0..slots).rev() {
+            // SAFETY: the segment exists and has so many slots.
+            let slot = unsafe { Segment::slot(segment, index) };
+            store.free.push(slot);
+        }
+        store.segments.push(segment);
+        store.slots += slots;
+        store.bytes += segment::bytes(class);
+        Ok(true)
+    }
+
+    /// Takes back a slot that was taken and never used.
+    pub(super) fn put_back(&self, slot: SlotPtr) {
+        self.store().free.push(slot);
+    }
+
+    /// Takes back a slot whose payload and weak leases are gone. Nothing of the pool may be touched after this.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the slot, it is one of this pool's, and it is not free.
+    pub(super) unsafe fn give_back(&'static self, slot: SlotPtr) {
+        let mut store = self.store();
+        // SAFETY: the slot is in use, so its segment exists.
+        let word = unsafe { slot.word() };
+        match word.give_back() {
+            Return::Free => store.free.push(slot),
+            Return::Retired => store.retired += 1,
+            Return::Orphaned => {
+                let left = store.orphans.expect("only an ended pool orphans slots") - 1;
+                store.orphans = Some(left);
+                if left == 0 {
+                    self.end(store);
+                }
+            }
+        }
+    }
+
+    /// The pool value is gone: marks what is in use, and ends the storage if nothing is.
+    pub(super) fn orphan(&'static self) {
+        let mut store = self.store();
+        let mut in_use = 0;
+        store.each_slot(|slot| {
+            // SAFETY: the store's segments exist.
+            let word = unsafe { slot.word() };
+            if word.orphan() == Orphaned::InUse {
+                in_use += 1;
+            }
+        });
+        store.orphans = Some(in_use);
+        if in_use == 0 {
+            self.end(store);
+        }
+    }
+
+    /// Frees everything and makes this `Shared` vacant. No slot is in use and there is no pool value.
+    fn end(&'static self, mut store: MutexGuard<'_, Store>) {
+        let vacant = Store::new(store.options, store.layout, None);
+        let ended = std::mem::replace(&mut *store, vacant);
+        self.id.store(0, Ordering::Relaxed);
+        drop(store);
+        let strategy = ended.strategy.expect("a pool has its strategy until its end");
+        for segment in ended.segments {
+            // SAFETY: no slot is in use, no pool value is there to look one up, and the store has let go of it.
+            let (block, class) = unsafe { Segment::destroy(segment) };
+            // SAFETY: the block came from this strategy with this layout.
+            unsafe { strategy.get().deallocate(block, segment::layout(class)) };
+        }
+        drop(strategy);
+        registry::put_back(self);
+    }
+
+    pub(super) fn figures(&self) -> Figures {
+        let store = self.store();
+        let (mut live, mut strong) = (0, 0);
+        store.each_slot(|slot| {
+            // SAFETY: the store's segments exist.
+            let word = unsafe { slot.word() }.read();
+            live += usize::from(!word.is_free());
+            strong += word.strong() as usize;
+        });
+        Figures {
+            slots: store.slots,
+            retired: store.retired,
+            segments: store.segments.len(),
+            bytes: store.bytes,
+            live,
+            strong,
+        }
+    }
+}
+
+impl Store {
+    const fn new(options: Options, layout: SlotLayout, strategy: Option<Strategy>) -> Self {
+        Self {
+            options,
+            layout,
+            strategy,
+            segments: Vec::new(),
+            free: Vec::new(),
+            slots: 0,
+            retired: 0,
+            bytes: 0,
+            orphans: None,
+        }
+    }
+
+    fn each_slot(&self, mut visit: impl FnMut(SlotPtr)) {
+        for &segment in &self.segments {
+            // SAFETY: the store's segments exist.
+            let slots = unsafe { segment.as_ref() }.slots();
+            for index in 0..slots {
+                // SAFETY: the segment exists and has so many slots.
+                visit(unsafe { Segment::slot(segment, index) });
+            }
+        }
+    }
+
+    /// What to add to a store without free slots.
+    fn plan_growth(&self) -> Result<Growth, AcquireError> {
+        let room = match self.options.capacity {
+            Some(capacity) => match capacity.saturating_sub(self.slots - self.retired) {
+                0 => return Err(AcquireError::Exhausted { capacity }),
+                room => room,
+            },
+            None => usize::MAX,
+        };
+        let class = self.options.class.unwrap_or_else(|| self.growing_class(room));
+        let slots = self.layout.slots_in(class).min(room);
+        if slots == 0 {
+            return Err(AcquireError::PayloadTooLarge {
+                size: self.layout.stride(),
+                limit: segment::bytes(class),
+            });
+        }
+        Ok(Growth {
+            class,
+            slots,
+            segments: self.segments.len(),
+            strategy: self
+                .strategy
+                .as_ref()
+                .expect("a pool has its strategy until its end")
+                .object,
+        })
+    }
+
+    /// The class of the next segment: as large as all before it together, with room for a few slots at least, but not
+    /// larger than `room` slots need.
+    fn growing_class(&self, room: usize) -> u8 {
+        const FEW: usize = 8;
+        let fits = |slots: usize| (0..segment::LARGEST).find(|&class| self.layout.slots_in(class) >= slots);
+        let doubling = (0..segment::LARGEST).find(|&class| segment::bytes(class) >= self.bytes);
+        let wanted = fits(FEW).max(doubling).unwrap_or(segment::LARGEST);
+        let wanted = if fits(FEW).is_none() || doubling.is_none() {
+            segment::LARGEST
+        } else {
+            wanted
+        };
+        wanted.min(fits(room).unwrap_or(segment::LARGEST))
+    }
+
+    /// Makes room for one more segment with so many slots in the lists, or changes nothing.
+    fn reserve_room(&mut self, slots: usize) -> Result<(), AcquireError> {
+        let total = self.slots + slots;
+        let free = self.free.try_reserve(total - self.free.len());
+        let segments = self.segments.try_reserve(1);
+        if free.is_err() || segments.is_err() {
+            let layout = Layout::array::<SlotPtr>(total).unwrap_or(Layout::new::<SlotPtr>());
+            return Err(AllocError::new(layout, AllocReason::OutOfMemory).into());
+        }
+        Ok(())
+    }
+}
+
+/// A strategy, its type forgotten: leases know their payload's type only.
+#[derive(Debug)]
+struct Strategy {
+    object: NonNull<dyn MemoryStrategy>,
+}
+
+impl Strategy {
+    fn new<S: MemoryStrategy + 'static>(strategy: S) -> Result<Self, (S, AllocError)> {
+        let layout = Layout::new::<S>();
+        let place = if layout.size() == 0 {
+            NonNull::dangling()
+        } else {
+            match System.allocate(layout) {
+                Ok(block) => block.cast::<S>(),
+                Err(error) => return Err((strategy, error)),
+            }
+        };
+        // SAFETY: the place was just allocated for an `S`, or needs no memory.
+        unsafe { place.write(strategy) };
+        Ok(Self { object: place })
+    }
+
+    fn get(&self) -> &dyn MemoryStrategy {
+        // SAFETY: the object is initialised and ours until we are dropped.
+        unsafe { self.object.as_ref() }
+    }
+}
+
+impl Drop for Strategy {
+    fn drop(&mut self) {
+        let layout = Layout::for_value(self.get());
+        // SAFETY: the object is ours and is not used again.
+        unsafe { self.object.drop_in_place() };
+        if layout.size() != 0 {
+            // SAFETY: its memory came from `System` with this layout.
+            unsafe { System.deallocate(self.object.cast(), layout) };
+        }
+    }
+}
+
+// SAFETY: a `MemoryStrategy` is `Send + Sync`, and we own it.
+unsafe impl Send for Strategy {}
+
+/// The process-wide list of `Shared`s without a pool.
+mod registry {
+    use super::{AllocError, AllocReason, Layout, MemoryStrategy, Shared, System, global};
+    use crate::sync::Sequence;
+
+    struct Vacant {
+        list: Vec<&'static Shared>,
+        /// How many exist: the room that the list must have, because putting back cannot fail.
+        issued: usize,
+    }
+
+    static VACANT: global::Mutex<Vacant> = global::Mutex::new(Vacant {
+        list: Vec::new(),
+        issued: 0,
+    });
+
+    static IDS: Sequence = Sequence::new();
+
+    pub(super) fn next_id() -> u64 {
+        IDS.next()
+    }
+
+    pub(super) fn take() -> Result<&'static Shared, AllocError> {
+        let layout = Layout::new::<Shared>();
+        let mut vacant = global::lock(&VACANT);
+        if let Some(shared) = vacant.list.pop() {
+            return Ok(shared);
+        }
+        let room = vacant.issued + 1;
+        if vacant.list.try_reserve(room).is_err() {
+            return Err(AllocError::new(layout, AllocReason::OutOfMemory));
+        }
+        let place = System.allocate(layout)?.cast::<Shared>();
+        vacant.issued = room;
+        // SAFETY: the memory was just allocated for it.
+        unsafe { place.write(Shared::vacant()) };
+        // SAFETY: it is initialised, never freed, and used through shared references only.
+        Ok(unsafe { place.as_ref() })
+    }
+
+    pub(super) fn put_back(shared: &'static Shared) {
+        global::lock(&VACANT).list.push(shared);
+    }
+}
