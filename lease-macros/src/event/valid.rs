@@ -24,18 +24,11 @@ pub(super) fn family(input: &DeriveInput) -> Result<Family<'_>, Error> {
     errors.extend(bad);
     wrong_level(&attr, "an enum", &["namespace", "crate", "reserved"], &mut errors);
     generic_family(input, &mut errors);
-    let namespace = match &attr.namespace {
-        Some(given) => {
-            bad_name("namespace", given, &mut errors);
-            given.value.clone()
-        }
-        None => {
-            if readable {
-                no_namespace(input, &mut errors);
-            }
-            String::new()
-        }
-    };
+    match &attr.namespace {
+        Some(given) => bad_name("namespace", given, &mut errors),
+        None if readable => no_namespace(input, &mut errors),
+        None => {}
+    }
     let variants = match data_enum(input) {
         Ok(data) => variants(data, &attr.reserved, &mut errors),
         Err(error) => {
@@ -49,7 +42,7 @@ pub(super) fn family(input: &DeriveInput) -> Result<Family<'_>, Error> {
         krate: attr
             .krate
             .map_or_else(|| parse_quote!(::lease), |given| given.value),
-        namespace,
+        namespace: attr.namespace.map_or_else(String::new, |given| given.value),
         variants,
     })
 }
