@@ -1,0 +1,517 @@
+//! The checks of every event, in their order.
+//!
+//! Each row of a table is a fault, made by changing an event that was right, and the error it must give. For every two
+//! neighbouring rows an event gets both faults, and must be refused for the first.
+
+use lease::{EventRecord, LeaseChange, LeaseError, LeaseEvent, Tick};
+
+use crate::support::{
+    BOOT, Bench, Issue, OTHER_BOOT, RATE, SECOND, conflict, expired, record, released, renewed, revoked, tick,
+};
+
+/// A command on its way to the reducer, before it is written down.
+#[derive(Clone)]
+struct Draft {
+    sender: &'static str,
+    lease: &'static str,
+    work: &'static str,
+    issue: Issue,
+    wall: u64,
+    end: u64,
+    rate: u64,
+    signature: Vec<u8>,
+    reason: &'static str,
+    tick: Option<Tick>,
+    event_type: Option<&'static str>,
+    /// Written over the payload.
+    spoil: fn(Vec<u8>) -> Vec<u8>,
+}
+
+/// What every table begins with: an event that is taken by a reducer in the state of [`state`].
+fn right() -> Draft {
+    Draft {
+        sender: "registrar",
+        lease: "lease-1",
+        work: "work-1",
+        issue: Issue::by_tick(),
+        wall: 3 * SECOND,
+        end: 3_000,
+        rate: RATE,
+        signature: vec![9],
+        reason: "COMPLETED",
+        tick: tick(1_500),
+        event_type: None,
+        spoil: |payload| payload,
+    }
+}
+
+/// `lease-1` (ticks, token 7) and `wall-1` (no ticks) are active, `ended-1` is not, `work-closed` is closed until tick
+/// 5,000.
+fn state() -> Bench {
+    let mut bench = Bench::new();
+    let issue = |lease: &str, work: &str, issue: &Issue| {
+        record("registrar", &issue.of(lease, work, "actor-1")).at(0, tick(1_000))
+    };
+    let closing = Issue {
+        closed_until: 5_000,
+        ..Issue::by_tick()
+    };
+    bench.take(&issue("ended-1", "work-closed", &closing));
+    bench.take(&record("actor-1", &released("ended-1", "COMPLETED")));
+    bench.take(&issue("wall-1", "work-wall", &Issue::by_wall()));
+    bench.take(&issue(
+        "lease-1",
+        "work-1",
+        &Issue {
+            token: 7,
+            ..Issue::by_tick()
+        },
+    ));
+    bench
+}
+
+type Fault = (&'static str, fn(&mut Draft), fn(&LeaseError) -> bool);
+
+#[track_caller]
+fn check(write: fn(&Draft) -> LeaseChange, right: &Draft, faults: &[Fault]) {
+    let refused = |draft: &Draft| {
+        let mut written = record(draft.sender, &write(draft)).at(0, draft.tick);
+        if let Some(event_type) = draft.event_type {
+            written.event_type = event_type.to_owned();
+        }
+        written.payload = (draft.spoil)(written.payload);
+        written
+    };
+    state().take(&refused(right));
+    for (index, (name, spoil, is_expected)) in faults.iter().enumerate() {
+        let mut one = right.clone();
+        spoil(&mut one);
+        let error = state().refuse(&refused(&one));
+        assert!(is_expected(&error), "{name}: {error:?}");
+        if let Some((second, spoil_too, _)) = faults.get(index + 1) {
+            let mut two = one;
+            spoil_too(&mut two);
+            // Whatever the second does to the first's field, the first must still be there.
+            spoil(&mut two);
+            let error = state().refuse(&refused(&two));
+            assert!(is_expected(&error), "{name} and then {second}: {error:?}");
+        }
+    }
+}
+
+fn field_is(error: &LeaseError, name: &str) -> bool {
+    matches!(error, LeaseError::InvalidInput { field, .. } if field == name)
+}
+
+/// The checks that every event goes through, then the first of its own kind.
+#[test]
+fn any_event_is_checked_for_size_then_form_then_type_then_limits_then_sender() {
+    check(
+        |draft| renewed(draft.lease, draft.wall, draft.end, &draft.signature),
+        &right(),
+        &[
+            (
+                "too large",
+                |draft| {
+                    draft.spoil = |mut payload| {
+                        payload.resize(64 * 1024 + 1, 0xff);
+                        payload
+                    };
+                },
+                |error| field_is(error, "payload"),
+            ),
+            (
+                "undecodable",
+                |draft| draft.spoil = |_| vec![0x12, 0x05, 0x0a],
+                |error| matches!(error, LeaseError::DecodeError(_)),
+            ),
+            (
+                "type of another arm",
+                |draft| draft.event_type = Some("lease.revoked"),
+                |error| field_is(error, "event_type"),
+            ),
+            (
+                "id too long",
+                |draft| draft.lease = LONG,
+                |error| field_is(error, "lease_id"),
+            ),
+            (
+                "signature too long",
+                |draft| draft.signature = vec![1; 513],
+                |error| field_is(error, "registrar_signature"),
+            ),
+            (
+                "no registrar",
+                |draft| draft.sender = "actor-1",
+                |error| matches!(error, LeaseError::Unauthorized { actor_id, .. } if actor_id == "actor-1"),
+            ),
+        ],
+    );
+}
+
+const LONG: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\
+                    0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef+";
+
+#[test]
+fn issued_is_checked_in_order() {
+    let mut right = right();
+    right.lease = "lease-2";
+    right.work = "work-2";
+    right.issue.token = 8;
+    check(
+        |draft| draft.issue.of(draft.lease, draft.work, "actor-2"),
+        &right,
+        &[
+            (
+                "no registrar",
+                |draft| draft.sender = "actor-2",
+                |error| matches!(error, LeaseError::Unauthorized { .. }),
+            ),
+            (
+                "id known",
+                |draft| draft.lease = "lease-1",
+                |error| matches!(error, LeaseError::LeaseAlreadyExists { lease_id } if lease_id == "lease-1"),
+            ),
+            (
+                "work leased",
+                |draft| draft.work = "work-1",
+                |error| {
+                    matches!(error, LeaseError::WorkAlreadyLeased { work_id, existing_lease_id }
+                    if work_id == "work-1" && existing_lease_id == "lease-1")
+                },
+            ),
+        ],
+    );
+    // A work item is either leased or closed, so these two are no pair.
+    check(
+        |draft| draft.issue.of(draft.lease, draft.work, "actor-2"),
+        &right,
+        &[
+            (
+                "work closed",
+                |draft| draft.work = "work-closed",
+                |error| {
+                    matches!(error, LeaseError::WorkClosed { work_id, closed_until_tick }
+                    if work_id == "work-closed" && closed_until_tick.value == 5_000)
+                },
+            ),
+            (
+                "no signature",
+                |draft| draft.issue.signature.clear(),
+                |error| matches!(error, LeaseError::MissingSignature { .. }),
+            ),
+            (
+                "wall end not after start",
+                |draft| draft.issue.wall = (5, 5),
+                |error| field_is(error, "expires_at"),
+            ),
+            (
+                "tick end not after start",
+                |draft| draft.issue.ticks = (1_000, 1_000),
+                |error| matches!(error, LeaseError::InvalidTickTiming { .. }),
+            ),
+            (
+                "token not above the last",
+                |draft| draft.issue.token = 7,
+                |error| field_is(error, "fencing_token"),
+            ),
+        ],
+    );
+    check(
+        |draft| draft.issue.of(draft.lease, draft.work, "actor-2"),
+        &right,
+        &[
+            (
+                "work leased",
+                |draft| draft.work = "work-1",
+                |error| matches!(error, LeaseError::WorkAlreadyLeased { .. }),
+            ),
+            (
+                "no signature",
+                |draft| draft.issue.signature.clear(),
+                |error| matches!(error, LeaseError::MissingSignature { .. }),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn renewed_is_checked_in_order() {
+    let write = |draft: &Draft| LeaseChange::Renewed {
+        lease_id: draft.lease.into(),
+        new_expires_at: draft.wall,
+        registrar_signature: draft.signature.clone(),
+        new_expires_at_tick: draft.end,
+        tick_rate_hz: draft.rate,
+    };
+    let is_timing = |error: &LeaseError| matches!(error, LeaseError::InvalidTickTiming { .. });
+    let timings: [(&str, fn(&mut Draft)); 5] = [
+        ("payload without ticks", |draft| draft.rate = 0),
+        ("payload of another rate", |draft| draft.rate = 2 * RATE),
+        ("record without a tick", |draft| draft.tick = None),
+        ("record of another rate", |draft| {
+            draft.tick = Some(Tick::new(1_500, 2 * RATE, BOOT))
+        }),
+        ("record of another clock", |draft| {
+            draft.tick = Some(Tick::new(1_500, RATE, OTHER_BOOT))
+        }),
+    ];
+    for (name, spoil) in timings {
+        check(
+            write,
+            &right(),
+            &[
+                (
+                    "no registrar",
+                    |draft| draft.sender = "actor-1",
+                    |error| matches!(error, LeaseError::Unauthorized { .. }),
+                ),
+                (
+                    "no such lease",
+                    |draft| draft.lease = "lease-0",
+                    |error| matches!(error, LeaseError::LeaseNotFound { lease_id } if lease_id == "lease-0"),
+                ),
+                (name, spoil, is_timing),
+                (
+                    "wall end not beyond",
+                    |draft| draft.wall = 2 * SECOND,
+                    |error| matches!(error, LeaseError::RenewalDoesNotExtend { .. }),
+                ),
+            ],
+        );
+    }
+    check(
+        write,
+        &right(),
+        &[
+            (
+                "ended",
+                |draft| draft.lease = "ended-1",
+                |error| matches!(error, LeaseError::LeaseAlreadyTerminal { current_state, .. } if current_state == "RELEASED"),
+            ),
+            ("payload without ticks", |draft| draft.rate = 0, is_timing),
+            (
+                "record past the end",
+                |draft| draft.tick = tick(2_000),
+                |error| matches!(error, LeaseError::LeaseExpired { expired_at, .. } if *expired_at == 2 * SECOND),
+            ),
+            (
+                "wall end not beyond",
+                |draft| draft.wall = 2 * SECOND,
+                |error| {
+                    matches!(error, LeaseError::RenewalDoesNotExtend { new_expires_at, .. }
+                    if *new_expires_at == 2 * SECOND)
+                },
+            ),
+            (
+                "tick end not beyond",
+                |draft| draft.end = 2_000,
+                |error| matches!(error, LeaseError::RenewalDoesNotExtend { .. }),
+            ),
+            (
+                "no signature",
+                |draft| draft.signature.clear(),
+                |error| matches!(error, LeaseError::MissingSignature { .. }),
+            ),
+        ],
+    );
+    let mut by_wall = right();
+    by_wall.lease = "wall-1";
+    by_wall.rate = 0;
+    check(
+        write,
+        &by_wall,
+        &[
+            ("ticks for a lease without", |draft| draft.rate = RATE, is_timing),
+            (
+                "wall end not beyond",
+                |draft| draft.wall = 2 * SECOND,
+                |error| matches!(error, LeaseError::RenewalDoesNotExtend { .. }),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn released_is_checked_in_order() {
+    let mut right = right();
+    right.sender = "actor-1";
+    let write = |draft: &Draft| released(draft.lease, draft.reason);
+    let sender: Fault = (
+        "not the holder",
+        |draft| draft.sender = "registrar",
+        |error| matches!(error, LeaseError::Unauthorized { actor_id, .. } if actor_id == "registrar"),
+    );
+    let reason: Fault = (
+        "no such reason",
+        |draft| draft.reason = "BORED",
+        |error| matches!(error, LeaseError::InvalidReleaseReason { value } if value == "BORED"),
+    );
+    check(
+        write,
+        &right,
+        &[
+            (
+                "no such lease",
+                |draft| draft.lease = "lease-0",
+                |error| matches!(error, LeaseError::LeaseNotFound { .. }),
+            ),
+            sender,
+            reason,
+        ],
+    );
+    check(
+        write,
+        &right,
+        &[
+            (
+                "ended",
+                |draft| draft.lease = "ended-1",
+                |error| matches!(error, LeaseError::LeaseAlreadyTerminal { .. }),
+            ),
+            sender,
+        ],
+    );
+}
+
+#[test]
+fn expired_is_checked_in_order() {
+    let mut right = right();
+    right.tick = tick(2_000);
+    let write = |draft: &Draft| expired(draft.lease, draft.wall);
+    let is_early = |error: &LeaseError| matches!(error, LeaseError::InvalidExpiration { .. });
+    let timings: [(&str, fn(&mut Draft)); 5] = [
+        ("wall time before the end", |draft| draft.wall = 2 * SECOND - 1),
+        ("no tick", |draft| draft.tick = None),
+        ("another rate", |draft| {
+            draft.tick = Some(Tick::new(2_000, 2 * RATE, BOOT))
+        }),
+        ("another clock", |draft| {
+            draft.tick = Some(Tick::new(2_000, RATE, OTHER_BOOT))
+        }),
+        ("tick before the end", |draft| draft.tick = tick(1_999)),
+    ];
+    for (name, spoil) in timings {
+        check(
+            write,
+            &right,
+            &[
+                (
+                    "no registrar",
+                    |draft| draft.sender = "actor-1",
+                    |error| matches!(error, LeaseError::Unauthorized { .. }),
+                ),
+                (
+                    "ended",
+                    |draft| draft.lease = "ended-1",
+                    |error| matches!(error, LeaseError::LeaseAlreadyTerminal { .. }),
+                ),
+                (name, spoil, is_early),
+            ],
+        );
+    }
+    check(
+        write,
+        &right,
+        &[
+            (
+                "no registrar",
+                |draft| draft.sender = "actor-1",
+                |error| matches!(error, LeaseError::Unauthorized { .. }),
+            ),
+            (
+                "no such lease",
+                |draft| draft.lease = "lease-0",
+                |error| matches!(error, LeaseError::LeaseNotFound { .. }),
+            ),
+            ("tick before the end", |draft| draft.tick = tick(1_999), is_early),
+        ],
+    );
+}
+
+#[test]
+fn revoked_is_checked_in_order() {
+    let write = |draft: &Draft| revoked(draft.lease, draft.reason, &draft.signature);
+    let registrar: Fault = (
+        "no registrar",
+        |draft| draft.sender = "actor-1",
+        |error| matches!(error, LeaseError::Unauthorized { .. }),
+    );
+    let signature: Fault = (
+        "no signature",
+        |draft| draft.signature.clear(),
+        |error| matches!(error, LeaseError::MissingSignature { .. }),
+    );
+    let not_found: Fault = (
+        "no such lease",
+        |draft| draft.lease = "lease-0",
+        |error| matches!(error, LeaseError::LeaseNotFound { .. }),
+    );
+    let ended: Fault = (
+        "ended",
+        |draft| draft.lease = "ended-1",
+        |error| matches!(error, LeaseError::LeaseAlreadyTerminal { .. }),
+    );
+    check(write, &right(), &[registrar, not_found, signature]);
+    check(write, &right(), &[registrar, ended, signature]);
+}
+
+#[test]
+fn conflict_is_checked_for_its_sender() {
+    check(
+        |draft| conflict(draft.work, &["lease-1", "lease-2"]),
+        &right(),
+        &[
+            (
+                "no ids",
+                |draft| draft.work = "",
+                |error| field_is(error, "work_id"),
+            ),
+            (
+                "no registrar",
+                |draft| draft.sender = "actor-1",
+                |error| matches!(error, LeaseError::Unauthorized { lease_id, .. } if lease_id == "lease-1"),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_type_outside_the_namespace_is_ignored_whatever_it_carries() {
+    for event_type in [
+        "lease",
+        "leases.issued",
+        "Lease.issued",
+        " lease.issued",
+        "order.placed",
+        "",
+    ] {
+        let mut bench = state();
+        let before = bench.state().clone();
+        let payload = vec![0xff; 100_000];
+        bench.take(&EventRecord::new(event_type, "s", "nobody", payload));
+        assert_eq!(bench.state(), &before);
+    }
+}
+
+#[test]
+fn a_type_of_the_namespace_that_does_not_exist_is_refused() {
+    for event_type in ["lease.", "lease.stolen", "lease.issued.twice", "lease.ISSUED"] {
+        let mut written = record("registrar", &released("lease-1", "COMPLETED"));
+        written.event_type = event_type.into();
+        assert!(field_is(&state().refuse(&written), "event_type"), "{event_type}");
+    }
+}
+
+#[test]
+fn a_malformed_second_arm_is_malformed_and_a_good_one_is_one_too_many() {
+    let good = released("lease-1", "COMPLETED").encode();
+    let mut written = record("actor-1", &released("lease-1", "COMPLETED"));
+    written.payload = [good.clone(), good.clone()].concat();
+    assert!(field_is(&state().refuse(&written), "event_type"));
+    // The second arm's lease id is not UTF-8.
+    written.payload = [good, vec![0x22, 0x03, 0x0a, 0x01, 0xff]].concat();
+    assert!(matches!(state().refuse(&written), LeaseError::DecodeError(_)));
+    written.payload = Vec::new();
+    assert!(field_is(&state().refuse(&written), "event_type"));
+}
