@@ -2,7 +2,31 @@
 
 #![forbid(unsafe_code)]
 
+mod diagnostics;
 mod event;
+mod leased;
+mod scope;
+
+use proc_macro::TokenStream;
+use quote::quote;
+
+/// Documented as `lease::leased`.
+#[proc_macro_attribute]
+pub fn leased(args: TokenStream, item: TokenStream) -> TokenStream {
+    leased::leased(args.into(), &item.into()).into()
+}
+
+/// What `lease::lease_scope!` passes its tokens to.
+#[proc_macro]
+pub fn lease_scope(input: TokenStream) -> TokenStream {
+    scope::lease_scope(input.into()).into()
+}
+
+/// What `#[leased(borrowed)]` on a type becomes: derives see their fields after `#[cfg]`.
+#[proc_macro_derive(TrackBorrowed, attributes(lease))]
+pub fn derive_track_borrowed(input: TokenStream) -> TokenStream {
+    leased::track_borrowed(input.into()).into()
+}
 
 /// An enum as a family of events; the trait `lease::LeaseEvent` says what that is.
 ///
@@ -23,6 +47,11 @@ mod event;
 ///
 /// Expands to an implementation of `LeaseEvent`: a table of the family, and three matches that name each variant once.
 #[proc_macro_derive(LeaseEvent, attributes(event))]
-pub fn derive_lease_event(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+pub fn derive_lease_event(input: TokenStream) -> TokenStream {
     event::derive(&syn::parse_macro_input!(input as syn::DeriveInput)).into()
+}
+
+/// The path by which an expansion reaches the `lease` crate.
+fn root(chosen: Option<&syn::Path>) -> proc_macro2::TokenStream {
+    chosen.map_or_else(|| quote!(::lease), quote::ToTokens::to_token_stream)
 }

@@ -1,7 +1,11 @@
 //! What expansions may name. Public because a macro's output stands in the user's crate; documented so that the output
 //! can be written by hand; not covered by the version's promise.
 
+use crate::memory::owner::LeaseOwner;
 pub use crate::memory::scope::{Storage, handle};
+use crate::memory::strategy::MemoryStrategy;
+#[cfg(feature = "macros")]
+pub use lease_macros::{TrackBorrowed, lease_scope};
 
 /// What `#[derive(LeaseEvent)]` expands to: a table of [`Arm`](event::Arm)s, and per field one
 /// [`write`](event::Field::write) and one [`field`](event::Found::field).
@@ -11,4 +15,27 @@ pub mod event {
 
     /// Where encoded fields are appended.
     pub type Bytes = Vec<u8>;
+}
+
+/// Puts memory on record that lives for ever, and passes it on.
+///
+/// Cannot fail, as no macro form of tracking can: what the owner refuses is not on record.
+#[track_caller]
+pub fn track_static<T: ?Sized, S: MemoryStrategy>(owner: &LeaseOwner<S>, memory: &'static T) -> &'static T {
+    let _refused = owner.track_static(memory);
+    memory
+}
+
+/// Runs the body of a plain function, which stands in a closure so that its `return` and `?` end there.
+pub fn call<T>(body: impl FnOnce() -> T) -> T {
+    body()
+}
+
+/// A value for a `return` that is never reached, and only tells an async block its type.
+///
+/// # Panics
+///
+/// Always.
+pub const fn unreached<T>() -> T {
+    unreachable!()
 }

@@ -8,6 +8,9 @@
 extern crate self as lease;
 
 pub mod __private;
+#[cfg(feature = "macros")]
+#[forbid(unsafe_code)]
+mod macros;
 mod memory;
 #[forbid(unsafe_code)]
 mod sync;
@@ -17,6 +20,8 @@ mod work;
 
 #[cfg(all(feature = "macros", feature = "work"))]
 pub use lease_macros::LeaseEvent;
+#[cfg(feature = "macros")]
+pub use macros::leased;
 pub use memory::{
     owner::{
         BorrowedFields, BorrowedLease, Contract, ContractTotals, LeakReport, LeaseObject, LeaseOwner,

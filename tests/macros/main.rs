@@ -1,1 +1,6 @@
 //! Promises of the `macros` area, through the public API.
+
+mod borrowed;
+mod scope;
+mod scoped;
+mod statics;
