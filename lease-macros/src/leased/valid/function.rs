@@ -70,8 +70,6 @@ fn without_body(function: &Function, errors: &mut Errors) -> Option<()> {
     function.body.as_ref().map(|_| ())
 }
 
-/// How the body runs, which is a question when a plain function returns a future.
-
 fn marked_but_not_borrowed(contract: Contract, function: &Function, errors: &mut Errors) {
     for input in function.marked() {
         errors.at(

@@ -11,6 +11,7 @@ use crate::leased::item::Function;
 use crate::leased::value;
 
 /// How the body runs, which is a question when a plain function returns a future.
+/// How the body runs, which is a question when a plain function returns a future.
 pub(super) fn shape(
     contract: Contract,
     function: &Function,
