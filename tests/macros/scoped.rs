@@ -114,12 +114,12 @@ fn a_method_of_an_async_trait_holds_its_scope_for_the_future() {
 #[test]
 fn unsafe_const_generic_and_opaque_signatures_stay_what_they_are() {
     #[leased(scoped, scope = r#type)]
-    unsafe fn first<'a, T: Copy, const N: usize>(
+    unsafe fn first<'a, T, const N: usize>(
         mut items: [T; N],
         _: &'a str,
     ) -> impl Iterator<Item = T> + use<'a, T, N>
     where
-        T: Default,
+        T: Copy + Default,
     {
         items[0] = *r#type.alloc(T::default());
         items.into_iter()

@@ -97,7 +97,7 @@ impl HeldBody<'_> {
             root, output, block, ..
         } = self;
         let plain = self.run(&quote!(<#output as #root::LeaseOutput>::Plain));
-        quote_spanned!(ours(block.span())=> #root::__private::lease_output::<#output>(#plain))
+        quote_spanned!(ours(block.span())=> <#output as #root::LeaseOutput>::lease(#plain))
     }
 
     fn scoped(&self, scoped: &Scoped) -> TokenStream {
