@@ -3,6 +3,10 @@
 #[cfg(test)]
 mod ending;
 #[cfg(test)]
+mod failing;
+#[cfg(test)]
+mod leasing;
+#[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod moving;

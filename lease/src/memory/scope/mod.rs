@@ -22,6 +22,7 @@ use std::ptr::NonNull;
 
 pub use self::error::ScopeError;
 pub use self::storage::{Storage, handle};
+use crate::memory::owner::{BorrowedLease, LeaseOwner};
 use crate::memory::strategy::MemoryStrategy;
 
 /// The handle to a scope: what `lease_scope!(|scope| …)` calls by the name you choose.
@@ -393,6 +394,44 @@ impl<'s, 'env> Scope<'s, 'env> {
         // have ended.
         unsafe { self.storage.guards.borrow_mut().call_later(place) };
         Ok(())
+    }
+
+    /// Memory from outside the block, on record as borrowed until the block ends, in
+    /// [`LeaseOwner::global`]. The record itself is infallible, as [`LeaseOwner::borrow`] is.
+    ///
+    /// ```
+    /// use lease::LeaseOwner;
+    ///
+    /// let frame = vec![0_u8; 64];
+    /// {
+    ///     # let mut scope = lease::__private::Storage::new();
+    ///     # let scope = lease::__private::handle(&mut scope);
+    ///     scope.borrow(&frame[..]);
+    ///     assert!(LeaseOwner::global().tenant(frame.as_ptr()).is_some());
+    /// }
+    /// assert!(LeaseOwner::global().tenant(frame.as_ptr()).is_none());
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Where [`try_borrow`](Self::try_borrow) returns an error.
+    #[track_caller]
+    pub fn borrow<T: ?Sized>(&self, memory: &'env T) -> &'s BorrowedLease<'static, 'env> {
+        or_panic(self.try_borrow(memory))
+    }
+
+    /// As [`borrow`](Self::borrow), with an error when the scope has no memory for the guard.
+    ///
+    /// # Errors
+    ///
+    /// [`ScopeError::Alloc`] or [`ScopeError::Guards`]; the scope is as it was, and nothing is on record.
+    #[track_caller]
+    pub fn try_borrow<T: ?Sized>(
+        &self,
+        memory: &'env T,
+    ) -> Result<&'s BorrowedLease<'static, 'env>, ScopeError> {
+        let lent = LeaseOwner::global().borrow(memory);
+        Ok(self.try_keep(lent)?)
     }
 
     /// What the scope holds now. O(1).
