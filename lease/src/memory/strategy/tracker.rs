@@ -206,15 +206,18 @@ mod loom_models {
     fn loom_who_sees_active_sees_what_was_set_up_before() {
         loom::model(|| {
             let shared = Arc::new((StatusTracker::new(), AtomicU32::new(0)));
-            let owner = Arc::clone(&shared);
-            let setup = thread::spawn(move || {
-                owner.1.store(7, Ordering::Relaxed);
-                owner.0.transition(StrategyState::Active).unwrap();
+            let reader = Arc::clone(&shared);
+            // Waits, because loom lets no bare look of one thread come between the load and the compare-and-swap of
+            // another; on a thread of its own, because a thread that waits is shown nothing older than it has seen.
+            let reading = thread::spawn(move || {
+                while reader.0.status().state != StrategyState::Active {
+                    thread::yield_now();
+                }
+                reader.1.load(Ordering::Relaxed)
             });
-            if shared.0.status().state == StrategyState::Active {
-                assert_eq!(shared.1.load(Ordering::Relaxed), 7);
-            }
-            setup.join().unwrap();
+            shared.1.store(7, Ordering::Relaxed);
+            shared.0.transition(StrategyState::Active).unwrap();
+            assert_eq!(reading.join().unwrap(), 7);
         });
     }
 
