@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::memory::pool::AcquireError;
 use crate::memory::strategy::AllocError;
 
 /// A scope could not take something in; it is as it was.
@@ -11,6 +12,9 @@ pub enum ScopeError {
     /// The scope's strategy gave no memory.
     #[error(transparent)]
     Alloc(#[from] AllocError),
+    /// The pool had no slot to lease.
+    #[error(transparent)]
+    Acquire(#[from] AcquireError),
     /// A slice longer than any address space.
     #[error("a slice of {len} elements of {element_size} bytes is larger than any address space")]
     TooLong {

@@ -23,6 +23,7 @@ use std::ptr::NonNull;
 pub use self::error::ScopeError;
 pub use self::storage::{Storage, handle};
 use crate::memory::owner::{BorrowedLease, LeaseOwner};
+use crate::memory::pool::Pool;
 use crate::memory::strategy::MemoryStrategy;
 
 /// The handle to a scope: what `lease_scope!(|scope| …)` calls by the name you choose.
@@ -38,16 +39,19 @@ use crate::memory::strategy::MemoryStrategy;
 /// Each method that needs memory has a `try_` twin; the plain one panics with the message of the twin's error.
 ///
 /// ```
-/// # let mut scope = lease::__private::Storage::new();
-/// # let scope = lease::__private::handle(&mut scope);
-/// let words = scope.alloc_slice_from_iter("one two three".split(' '));
-/// let longest: &mut &str = scope.alloc(words[0]);
-/// for word in words.iter() {
-///     if word.len() > longest.len() {
-///         *longest = word;
-///     }
-/// }
-/// assert_eq!(*longest, "three");
+/// # #[cfg(feature = "macros")] {
+/// use std::sync::atomic::{AtomicU32, Ordering};
+/// use lease::lease_scope;
+///
+/// let searches = AtomicU32::new(0);
+/// let longest = lease_scope!(|scope| {
+///     scope.defer(|| { searches.fetch_add(1, Ordering::Relaxed); });
+///     let words = scope.alloc_slice_from_iter("a checked right".split(' '));
+///     words.sort_by_key(|word| word.len());
+///     words.last().map(|word| word.len())
+/// });
+/// assert_eq!((longest, searches.into_inner()), (Some(7), 1));
+/// # }
 /// ```
 ///
 /// # What the compiler refuses
@@ -394,6 +398,47 @@ impl<'s, 'env> Scope<'s, 'env> {
         // have ended.
         unsafe { self.storage.guards.borrow_mut().call_later(place) };
         Ok(())
+    }
+
+    /// A value in a slot of a pool, until the block ends; then the slot goes back.
+    ///
+    /// For the sole user of the object. To share it, keep a strong lease instead: `scope.keep(pool.acquire(value))`.
+    ///
+    /// ```
+    /// use lease::Pool;
+    ///
+    /// let pool = Pool::builder().capacity(1).build();
+    /// {
+    ///     # let mut scope = lease::__private::Storage::new();
+    ///     # let scope = lease::__private::handle(&mut scope);
+    ///     let buffer: &mut Vec<u8> = scope.lease(&pool, Vec::new());
+    ///     buffer.extend(b"leased");
+    ///     assert!(scope.try_lease(&pool, Vec::new()).is_err());
+    /// }
+    /// assert!(pool.try_acquire(Vec::new()).is_ok());
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Where [`try_lease`](Self::try_lease) returns an error.
+    #[track_caller]
+    pub fn lease<T: Send + Sync + 'env, S: MemoryStrategy>(&self, pool: &Pool<T, S>, value: T) -> &'s mut T {
+        or_panic(self.try_lease(pool, value))
+    }
+
+    /// As [`lease`](Self::lease), with an error when the pool has no slot or the scope no memory.
+    ///
+    /// # Errors
+    ///
+    /// [`ScopeError::Acquire`], [`ScopeError::Alloc`] or [`ScopeError::Guards`]; the scope and the pool are as they were,
+    /// and `value` is dropped.
+    pub fn try_lease<T: Send + Sync + 'env, S: MemoryStrategy>(
+        &self,
+        pool: &Pool<T, S>,
+        value: T,
+    ) -> Result<&'s mut T, ScopeError> {
+        let lease = pool.try_acquire_unique(value)?;
+        Ok(&mut **self.try_keep(lease)?)
     }
 
     /// Memory from outside the block, on record as borrowed until the block ends, in
