@@ -9,7 +9,7 @@ use std::{
 
 use lease::{
     ClockId, EventRecord, Tick,
-    ledger::{Head, Ledger, LedgerError, MAX_PAYLOAD, MAX_TEXT, NewRecord, RecordVerifier, Refusal},
+    ledger::{Head, Ledger, LedgerError, MAX_PAYLOAD, MAX_TEXT, NewRecord, Objection, RecordVerifier},
 };
 
 /// One test for each promise; `$open` gives a fresh ledger with this patience, and what keeps it alive.
@@ -419,14 +419,14 @@ pub(crate) fn the_epoch_stays_when_records_are_appended(ledger: &Shared) {
 pub(crate) fn verify_walks_everything_and_gives_the_head(ledger: &Shared) {
     struct Counts(u64, Option<Head>);
     impl RecordVerifier for Counts {
-        fn check(&mut self, records: &[EventRecord]) -> Result<(), Refusal> {
+        fn check(&mut self, records: &[EventRecord]) -> Result<(), Objection> {
             for record in records {
                 self.0 += 1;
                 assert_eq!(record.sequence, self.0);
             }
             Ok(())
         }
-        fn finish(&mut self, head: &Head) -> Result<(), Refusal> {
+        fn finish(&mut self, head: &Head) -> Result<(), Objection> {
             self.1 = Some(*head);
             Ok(())
         }
@@ -457,9 +457,9 @@ pub(crate) fn verify_finds_a_head_of_another_history(ledger: &Shared) {
 pub(crate) fn verify_names_the_record_that_the_verifier_refuses(ledger: &Shared) {
     struct Dislikes(&'static [u8]);
     impl RecordVerifier for Dislikes {
-        fn check(&mut self, records: &[EventRecord]) -> Result<(), Refusal> {
+        fn check(&mut self, records: &[EventRecord]) -> Result<(), Objection> {
             match records.iter().find(|record| record.payload == self.0) {
-                Some(record) => Err(Refusal::new(record.sequence, "not to my taste")),
+                Some(record) => Err(Objection::new(record.sequence, "not to my taste")),
                 None => Ok(()),
             }
         }

@@ -26,6 +26,9 @@ mod epoch;
 mod error;
 mod gate;
 mod memory;
+// Only the ledger on disk has something worth sharing; the tests look at the protocol alone, without SQLite.
+#[cfg(any(feature = "sqlite", test))]
+mod rounds;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod verify;
@@ -40,7 +43,7 @@ pub use self::sqlite::SqliteLedger;
 pub use self::{
     error::LedgerError,
     memory::MemoryLedger,
-    verify::{Fault, RecordVerifier, Refusal},
+    verify::{Fault, Objection, RecordVerifier},
 };
 
 /// The longest text column of a record, and the longest unique key, in bytes.

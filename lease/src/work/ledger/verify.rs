@@ -14,31 +14,31 @@ pub trait RecordVerifier {
     ///
     /// # Errors
     ///
-    /// A [`Refusal`] that names the first bad record.
-    fn check(&mut self, records: &[EventRecord]) -> Result<(), Refusal>;
+    /// A [`Objection`] that names the first bad record.
+    fn check(&mut self, records: &[EventRecord]) -> Result<(), Objection>;
 
     /// All records were shown; the ledger ends here.
     ///
     /// # Errors
     ///
-    /// A [`Refusal`] if something is missing.
-    fn finish(&mut self, head: &Head) -> Result<(), Refusal> {
+    /// A [`Objection`] if something is missing.
+    fn finish(&mut self, head: &Head) -> Result<(), Objection> {
         let _ = head;
         Ok(())
     }
 }
 
-/// A verifier's verdict on a record.
+/// What a verifier holds against a record.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("record {sequence}: {reason}")]
-pub struct Refusal {
+pub struct Objection {
     /// Which record.
     pub sequence: u64,
     /// What is wrong with it.
     pub reason: String,
 }
 
-impl Refusal {
+impl Objection {
     /// This record is bad for this reason.
     pub fn new(sequence: u64, reason: impl Into<String>) -> Self {
         Self {
@@ -49,15 +49,15 @@ impl Refusal {
 }
 
 impl RecordVerifier for () {
-    fn check(&mut self, _: &[EventRecord]) -> Result<(), Refusal> {
+    fn check(&mut self, _: &[EventRecord]) -> Result<(), Objection> {
         Ok(())
     }
 }
 
 impl RecordVerifier for Head {
-    fn check(&mut self, records: &[EventRecord]) -> Result<(), Refusal> {
+    fn check(&mut self, records: &[EventRecord]) -> Result<(), Objection> {
         match records.iter().find(|record| record.sequence == self.sequence) {
-            Some(record) if record.hash != self.hash => Err(Refusal::new(
+            Some(record) if record.hash != self.hash => Err(Objection::new(
                 self.sequence,
                 "its hash differs from the head that was kept outside",
             )),
@@ -65,20 +65,20 @@ impl RecordVerifier for Head {
         }
     }
 
-    fn finish(&mut self, head: &Head) -> Result<(), Refusal> {
+    fn finish(&mut self, head: &Head) -> Result<(), Objection> {
         if head.sequence < self.sequence {
             let reason = format!(
                 "the tail was cut: a head kept outside is at {}, the ledger ends at {}",
                 self.sequence, head.sequence
             );
-            return Err(Refusal::new(head.sequence + 1, reason));
+            return Err(Objection::new(head.sequence + 1, reason));
         }
         Ok(())
     }
 }
 
 impl<A: RecordVerifier, B: RecordVerifier> RecordVerifier for (A, B) {
-    fn check(&mut self, records: &[EventRecord]) -> Result<(), Refusal> {
+    fn check(&mut self, records: &[EventRecord]) -> Result<(), Objection> {
         match (self.0.check(records), self.1.check(records)) {
             (Err(one), Err(other)) => Err(if one.sequence <= other.sequence {
                 one
@@ -89,7 +89,7 @@ impl<A: RecordVerifier, B: RecordVerifier> RecordVerifier for (A, B) {
         }
     }
 
-    fn finish(&mut self, head: &Head) -> Result<(), Refusal> {
+    fn finish(&mut self, head: &Head) -> Result<(), Objection> {
         self.0.finish(head)?;
         self.1.finish(head)
     }
@@ -205,7 +205,7 @@ impl Walk {
     }
 }
 
-fn refused(refusal: Refusal) -> LedgerError {
+fn refused(refusal: Objection) -> LedgerError {
     LedgerError::BadRecord {
         sequence: refusal.sequence,
         fault: Fault::Refused {
@@ -268,9 +268,9 @@ mod tests {
     fn the_verifier_is_heard_before_a_later_break() {
         struct Dislikes(u64);
         impl RecordVerifier for Dislikes {
-            fn check(&mut self, records: &[EventRecord]) -> Result<(), Refusal> {
+            fn check(&mut self, records: &[EventRecord]) -> Result<(), Objection> {
                 match records.iter().find(|record| record.sequence == self.0) {
-                    Some(record) => Err(Refusal::new(record.sequence, "dislike")),
+                    Some(record) => Err(Objection::new(record.sequence, "dislike")),
                     None => Ok(()),
                 }
             }

@@ -1,7 +1,4 @@
-//! Making the log durable, once for everybody who asks meanwhile.
-//!
-//! A caller needs a sync that *begins* after its call, because only that one covers its frames. So the syncs are
-//! numbered: whoever calls while number `n` runs waits for `n + 1`, which one of the waiters leads for all of them.
+//! Making the log durable.
 //!
 //! A sync that failed is never repeated. The kernel may have dropped the pages it could not write and answer the next
 //! sync with success; after a failure nothing here says "durable" again.
@@ -12,10 +9,7 @@ use std::{
 };
 
 use super::directory::Identity;
-use crate::{
-    sync::{Condvar, Mutex, lock},
-    work::ledger::LedgerError,
-};
+use crate::work::ledger::{LedgerError, rounds::Rounds};
 
 /// Syncs a file whose path must go on naming it.
 #[derive(Debug)]
@@ -23,18 +17,7 @@ pub(super) struct Syncer {
     file: File,
     path: PathBuf,
     identity: Identity,
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// The number of the last sync that began.
-    begun: u64,
-    /// The number of the last sync that ended well.
-    ended: u64,
-    running: bool,
-    failed: Option<Failure>,
+    rounds: Rounds<Failure>,
 }
 
 /// Why nothing is synced any more.
@@ -53,8 +36,7 @@ impl Syncer {
             file,
             path,
             identity: Identity::of(&metadata),
-            state: Mutex::new(State::default()),
-            changed: Condvar::new(),
+            rounds: Rounds::new(),
         })
     }
 
@@ -65,51 +47,19 @@ impl Syncer {
 
     /// Fails if a sync failed before.
     pub(super) fn check(&self) -> Result<(), LedgerError> {
-        match &lock(&self.state).failed {
-            None => Ok(()),
-            Some(failure) => Err(self.error(failure)),
-        }
+        self.rounds.check().map_err(|failure| self.error(failure))
     }
 
     /// From now on nothing is called durable: something else found that a sync had failed.
     pub(super) fn distrust(&self, reason: String) {
-        lock(&self.state).failed.get_or_insert(Failure::Sync(reason));
-        self.changed.notify_all();
+        self.rounds.fail(Failure::Sync(reason));
     }
 
     /// Returns when a sync that began after this call has ended well.
     pub(super) fn sync(&self) -> Result<(), LedgerError> {
-        let mut state = lock(&self.state);
-        let needed = state.begun + 1;
-        loop {
-            if let Some(failure) = &state.failed {
-                return Err(self.error(failure));
-            }
-            if state.ended >= needed {
-                return Ok(());
-            }
-            if state.running {
-                state = match self.changed.wait(state) {
-                    Ok(state) => state,
-                    Err(poisoned) => poisoned.into_inner(),
-                };
-                continue;
-            }
-            state.begun += 1;
-            state.running = true;
-            let number = state.begun;
-            drop(state);
-            let outcome = self.sync_now();
-            state = lock(&self.state);
-            state.running = false;
-            match outcome {
-                Ok(()) => state.ended = number,
-                Err(failure) => {
-                    state.failed.get_or_insert(failure);
-                }
-            }
-            self.changed.notify_all();
-        }
+        self.rounds
+            .join(|| self.sync_now())
+            .map_err(|failure| self.error(failure))
     }
 
     fn sync_now(&self) -> Result<(), Failure> {
@@ -122,11 +72,9 @@ impl Syncer {
         }
     }
 
-    fn error(&self, failure: &Failure) -> LedgerError {
+    fn error(&self, failure: Failure) -> LedgerError {
         match failure {
-            Failure::Sync(reason) => LedgerError::SyncFailed {
-                reason: reason.clone(),
-            },
+            Failure::Sync(reason) => LedgerError::SyncFailed { reason },
             Failure::Disturbed => LedgerError::LedgerDisturbed {
                 path: self.path.clone(),
             },

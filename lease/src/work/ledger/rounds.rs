@@ -1,0 +1,191 @@
+//! One costly act for everybody who asks for it meanwhile.
+//!
+//! A caller needs a round that *begins* after its call, because only that one covers what it did before. So rounds are
+//! numbered: whoever calls while number `n` runs waits for `n + 1`, which one of those who wait leads for all of them.
+//! After a round that failed there is never another.
+
+use crate::sync::{Condvar, Mutex, MutexGuard, lock};
+
+/// Rounds of the same act, and why there are no more of them, if there are none.
+#[derive(Debug)]
+pub(super) struct Rounds<E> {
+    state: Mutex<State<E>>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State<E> {
+    /// The number of the last round that began.
+    begun: u64,
+    /// The number of the last round that ended well.
+    ended: u64,
+    running: bool,
+    failed: Option<E>,
+}
+
+impl<E: Clone> Rounds<E> {
+    pub(super) fn new() -> Self {
+        Self {
+            state: Mutex::new(State {
+                begun: 0,
+                ended: 0,
+                running: false,
+                failed: None,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Why there are no more rounds.
+    pub(super) fn check(&self) -> Result<(), E> {
+        lock(&self.state).failed.clone().map_or(Ok(()), Err)
+    }
+
+    /// There are no more rounds: something else found the reason. The first reason stays.
+    pub(super) fn fail(&self, reason: E) {
+        lock(&self.state).failed.get_or_insert(reason);
+        self.changed.notify_all();
+    }
+
+    /// Returns when a round that began after this call has ended; this caller may have to be the one who acts.
+    pub(super) fn join(&self, act: impl Fn() -> Result<(), E>) -> Result<(), E> {
+        let mut state = lock(&self.state);
+        let needed = state.begun + 1;
+        loop {
+            if let Some(reason) = &state.failed {
+                return Err(reason.clone());
+            }
+            if state.ended >= needed {
+                return Ok(());
+            }
+            state = if state.running {
+                self.wait(state)
+            } else {
+                self.lead(state, &act)
+            };
+        }
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State<E>>) -> MutexGuard<'a, State<E>> {
+        match self.changed.wait(state) {
+            Ok(state) => state,
+            Err(poisoned) => poisoned.into_inner(),
+        }
+    }
+
+    fn lead<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State<E>>,
+        act: &impl Fn() -> Result<(), E>,
+    ) -> MutexGuard<'a, State<E>> {
+        state.begun += 1;
+        state.running = true;
+        let number = state.begun;
+        drop(state);
+        let outcome = act();
+        let mut state = lock(&self.state);
+        state.running = false;
+        match outcome {
+            Ok(()) => state.ended = number,
+            Err(reason) => {
+                state.failed.get_or_insert(reason);
+            }
+        }
+        self.changed.notify_all();
+        state
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+        thread,
+    };
+
+    /// Under loom every schedule, else as many as come by in so many tries.
+    fn model(scenario: impl Fn() + Send + Sync + 'static) {
+        #[cfg(loom)]
+        loom::model(scenario);
+        #[cfg(not(loom))]
+        (0..2_000).for_each(|_| scenario());
+    }
+
+    /// A disk that makes durable what was written when the sync began.
+    #[derive(Default)]
+    struct Disk {
+        written: AtomicUsize,
+        durable: AtomicUsize,
+    }
+
+    impl Disk {
+        fn sync(&self) -> Result<(), ()> {
+            let covered = self.written.load(SeqCst);
+            thread::yield_now();
+            self.durable.fetch_max(covered, SeqCst);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn loom_whoever_joins_is_covered_by_the_round_that_returns() {
+        model(|| {
+            let shared = Arc::new((Rounds::new(), Disk::default()));
+            let write = |(rounds, disk): &(Rounds<()>, Disk)| {
+                let mine = disk.written.fetch_add(1, SeqCst) + 1;
+                rounds.join(|| disk.sync()).unwrap();
+                assert!(disk.durable.load(SeqCst) >= mine);
+            };
+            let others: Vec<_> = (0..2)
+                .map(|_| {
+                    let shared = Arc::clone(&shared);
+                    thread::spawn(move || write(&shared))
+                })
+                .collect();
+            write(&shared);
+            others.into_iter().for_each(|other| other.join().unwrap());
+        });
+    }
+
+    #[test]
+    #[cfg(not(loom))]
+    fn those_who_wait_share_one_round() {
+        let rounds: Rounds<()> = Rounds::new();
+        let acts = AtomicUsize::new(0);
+        let begun = std::sync::Barrier::new(5);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                rounds.join(|| {
+                    acts.fetch_add(1, SeqCst);
+                    begun.wait();
+                    // Time for the four to queue up; one that comes later makes a third round, which is allowed.
+                    std::thread::sleep(std::time::Duration::from_millis(50));
+                    Ok(())
+                })
+            });
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    begun.wait();
+                    rounds.join(|| {
+                        acts.fetch_add(1, SeqCst);
+                        Ok(())
+                    })
+                });
+            }
+        });
+        assert!(acts.load(SeqCst) <= 3, "{acts:?}");
+    }
+
+    #[test]
+    #[cfg(not(loom))]
+    fn after_a_failed_round_there_is_no_other() {
+        let rounds = Rounds::new();
+        rounds.join(|| Ok(())).unwrap();
+        assert_eq!(rounds.join(|| Err("worn out")), Err("worn out"));
+        assert_eq!(rounds.join(|| unreachable!("a second try")), Err("worn out"));
+        rounds.fail("later");
+        assert_eq!(rounds.check(), Err("worn out"));
+    }
+}
