@@ -1,3 +1,4 @@
 //! Promises of the `seeds` area, through the public API.
 
 mod seed_001;
+mod seed_002;
