@@ -115,6 +115,28 @@ fn a_panicking_guard_does_not_replace_the_panic_of_the_block() {
 }
 
 #[test]
+fn a_panic_that_panics_when_dropped_stops_nothing() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            // Without size, because what a bomb throws is leaked, and the leak checker would report it.
+            std::panic::panic_any(());
+        }
+    }
+    let ended = Mutex::new(Vec::new());
+    let panic = catch_unwind(AssertUnwindSafe(|| {
+        let mut scope = Storage::new();
+        let scope = handle(&mut scope);
+        scope.keep(Named(&ended, "last"));
+        scope.defer(|| std::panic::panic_any(Bomb));
+        scope.defer(|| panic!("the first"));
+    }))
+    .unwrap_err();
+    assert_eq!(message(&*panic), "the first");
+    assert_eq!(*ended.lock().unwrap(), ["last"]);
+}
+
+#[test]
 fn nested_scopes_end_from_the_inside_out() {
     let ended = Mutex::new(Vec::new());
     {

@@ -81,11 +81,17 @@ impl Guards {
             if let Err(panic) = outcome {
                 match first {
                     None => first = Some(panic),
-                    // Its destructor is the user's too, and could panic again.
-                    Some(_) => mem::forget(panic),
+                    Some(_) => discard(panic),
                 }
             }
         }
         first
+    }
+}
+
+/// Drops what a panic carried. Its destructor is the user's too; what that throws in turn is given up on.
+pub(super) fn discard(panic: Box<dyn Any + Send>) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        mem::forget(again);
     }
 }

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::panic::resume_unwind;
 
 use super::arena::Arena;
-use super::guards::Guards;
+use super::guards::{Guards, discard};
 use super::{Scope, ScopeReport};
 use crate::memory::strategy::{MemoryStrategy, System};
 use crate::sync::panicking;
@@ -91,7 +91,7 @@ impl<S: MemoryStrategy + ?Sized> Drop for Storage<'_, S> {
         let panic = storage.guards.borrow_mut().end_all();
         match panic {
             // A second panic would abort and take the frames above with it; the hook has reported this one.
-            Some(panic) if panicking() => std::mem::forget(panic),
+            Some(panic) if panicking() => discard(panic),
             Some(panic) => resume_unwind(panic),
             None => {}
         }
