@@ -2,3 +2,4 @@
 
 mod seed_001;
 mod seed_002;
+mod seed_003;
