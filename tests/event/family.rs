@@ -3,6 +3,8 @@
 use lease::{EventError, EventRecord, LeaseEvent};
 use proptest::prelude::*;
 
+use crate::support::hex;
+
 /// Every field type there is, in every form.
 #[derive(Clone, Debug, PartialEq, LeaseEvent)]
 #[event(namespace = "sample", reserved(9))]
@@ -63,10 +65,6 @@ enum Sample {
         #[event(tag = 536_870_911)]
         r#type: u32,
     },
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[track_caller]

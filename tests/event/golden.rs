@@ -2,6 +2,8 @@
 
 use lease::{LeaseChange, LeaseEvent, helpers};
 
+use crate::support::hex;
+
 const ISSUED: &str =
     "0a2c0a076c656173652d311206776f726b2d311a076163746f722d31208094ebdc032880a8d6b907320401020304";
 const ISSUED_WITH_TICKS: &str = "0a360a076c656173652d311206776f726b2d311a076163746f722d31208094ebdc032880a8d6b907320401020304\
@@ -19,10 +21,6 @@ const ISSUED_WITH_TOKEN: &str = "0a3d0a076c656173652d311206776f726b2d311a0761637
      40e80748d00f50c0843d980109a001c413";
 
 const SECOND: u64 = 1_000_000_000;
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 fn issued(tick_rate_hz: u64, fencing_token: u64, closed_until_tick: u64) -> LeaseChange {
     LeaseChange::Issued {

@@ -1,9 +1,16 @@
 //! Promises of the `reducer` area, through the public API.
 
+#[cfg(test)]
 mod limits;
+#[cfg(test)]
 mod order;
+#[cfg(test)]
 mod properties;
+#[cfg(test)]
 mod replay;
+#[cfg(test)]
 mod rules;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
 mod typed;

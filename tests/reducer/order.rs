@@ -39,7 +39,7 @@ fn right() -> Draft {
         rate: RATE,
         signature: vec![9],
         reason: "COMPLETED",
-        tick: tick(1_500),
+        tick: Some(tick(1_500)),
         event_type: None,
         spoil: |payload| payload,
     }
@@ -50,7 +50,7 @@ fn right() -> Draft {
 fn state() -> Bench {
     let mut bench = Bench::new();
     let issue = |lease: &str, work: &str, issue: &Issue| {
-        record("registrar", &issue.of(lease, work, "actor-1")).at(0, tick(1_000))
+        record("registrar", &issue.of(lease, work, "actor-1")).at(0, Some(tick(1_000)))
     };
     let closing = Issue {
         closed_until: 5_000,
@@ -70,6 +70,7 @@ fn state() -> Bench {
     bench
 }
 
+type Timing = (&'static str, fn(&mut Draft));
 type Fault = (&'static str, fn(&mut Draft), fn(&LeaseError) -> bool);
 
 #[track_caller]
@@ -245,15 +246,15 @@ fn renewed_is_checked_in_order() {
         tick_rate_hz: draft.rate,
     };
     let is_timing = |error: &LeaseError| matches!(error, LeaseError::InvalidTickTiming { .. });
-    let timings: [(&str, fn(&mut Draft)); 5] = [
+    let timings: [Timing; 5] = [
         ("payload without ticks", |draft| draft.rate = 0),
         ("payload of another rate", |draft| draft.rate = 2 * RATE),
         ("record without a tick", |draft| draft.tick = None),
         ("record of another rate", |draft| {
-            draft.tick = Some(Tick::new(1_500, 2 * RATE, BOOT))
+            draft.tick = Some(Tick::new(1_500, 2 * RATE, BOOT));
         }),
         ("record of another clock", |draft| {
-            draft.tick = Some(Tick::new(1_500, RATE, OTHER_BOOT))
+            draft.tick = Some(Tick::new(1_500, RATE, OTHER_BOOT));
         }),
     ];
     for (name, spoil) in timings {
@@ -292,7 +293,7 @@ fn renewed_is_checked_in_order() {
             ("payload without ticks", |draft| draft.rate = 0, is_timing),
             (
                 "record past the end",
-                |draft| draft.tick = tick(2_000),
+                |draft| draft.tick = Some(tick(2_000)),
                 |error| matches!(error, LeaseError::LeaseExpired { expired_at, .. } if *expired_at == 2 * SECOND),
             ),
             (
@@ -377,19 +378,19 @@ fn released_is_checked_in_order() {
 #[test]
 fn expired_is_checked_in_order() {
     let mut right = right();
-    right.tick = tick(2_000);
+    right.tick = Some(tick(2_000));
     let write = |draft: &Draft| expired(draft.lease, draft.wall);
     let is_early = |error: &LeaseError| matches!(error, LeaseError::InvalidExpiration { .. });
-    let timings: [(&str, fn(&mut Draft)); 5] = [
+    let timings: [Timing; 5] = [
         ("wall time before the end", |draft| draft.wall = 2 * SECOND - 1),
         ("no tick", |draft| draft.tick = None),
         ("another rate", |draft| {
-            draft.tick = Some(Tick::new(2_000, 2 * RATE, BOOT))
+            draft.tick = Some(Tick::new(2_000, 2 * RATE, BOOT));
         }),
         ("another clock", |draft| {
-            draft.tick = Some(Tick::new(2_000, RATE, OTHER_BOOT))
+            draft.tick = Some(Tick::new(2_000, RATE, OTHER_BOOT));
         }),
-        ("tick before the end", |draft| draft.tick = tick(1_999)),
+        ("tick before the end", |draft| draft.tick = Some(tick(1_999))),
     ];
     for (name, spoil) in timings {
         check(
@@ -424,7 +425,11 @@ fn expired_is_checked_in_order() {
                 |draft| draft.lease = "lease-0",
                 |error| matches!(error, LeaseError::LeaseNotFound { .. }),
             ),
-            ("tick before the end", |draft| draft.tick = tick(1_999), is_early),
+            (
+                "tick before the end",
+                |draft| draft.tick = Some(tick(1_999)),
+                is_early,
+            ),
         ],
     );
 }

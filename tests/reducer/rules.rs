@@ -10,10 +10,6 @@ use crate::support::{
     BOOT, Bench, Issue, OTHER_BOOT, RATE, SECOND, conflict, expired, record, released, renewed, revoked, tick,
 };
 
-fn at(value: u64) -> Tick {
-    Tick::new(value, RATE, BOOT)
-}
-
 #[test]
 fn only_named_registrars_are_trusted() {
     let issue = Issue::by_wall().of("lease-1", "work-1", "actor-1");
@@ -47,7 +43,7 @@ fn an_issued_lease_is_what_the_event_says() {
     assert_eq!((lease.issued_at, lease.expires_at), (SECOND, 2 * SECOND));
     assert_eq!(
         (lease.issued_at_tick, lease.expires_at_tick),
-        (tick(1_000), tick(2_000))
+        (Some(tick(1_000)), Some(tick(2_000)))
     );
     assert_eq!(
         (lease.state, lease.renewal_count, lease.fencing_token),
@@ -79,21 +75,24 @@ fn tick_numbers_without_a_rate_are_ignored() {
 fn a_renewal_moves_both_ends_and_is_counted() {
     let mut bench = Bench::with_lease(&Issue::by_tick());
     let renewal = renewed("lease-1", 3 * SECOND, 3_000, &[5, 6]);
-    bench.take(&record("registrar", &renewal).at(77, tick(1_999)));
+    bench.take(&record("registrar", &renewal).at(77, Some(tick(1_999))));
     let lease = bench.state().get("lease-1").unwrap();
     assert_eq!(
         (lease.expires_at, lease.expires_at_tick),
-        (3 * SECOND, tick(3_000))
+        (3 * SECOND, Some(tick(3_000)))
     );
     assert_eq!((lease.renewal_count, lease.last_renewed_at), (1, Some(77)));
     assert_eq!(lease.registrar_signature, [5, 6]);
     assert!(
         bench
             .state()
-            .get_expired_but_active_at_tick(&at(2_999))
+            .get_expired_but_active_at_tick(&tick(2_999))
             .is_empty()
     );
-    assert_eq!(bench.state().get_expired_but_active_at_tick(&at(3_000)).len(), 1);
+    assert_eq!(
+        bench.state().get_expired_but_active_at_tick(&tick(3_000)).len(),
+        1
+    );
 }
 
 #[test]
@@ -252,14 +251,17 @@ fn the_largest_times_are_times_like_others() {
     };
     let mut bench = Bench::with_lease(&issue);
     let lease = bench.state().get("lease-1").unwrap();
-    assert_eq!(lease.ticks_remaining(&at(0)), u64::MAX);
-    assert!(lease.is_expired_at_tick(&at(u64::MAX)));
-    assert!(lease.remaining_at_tick_or_wall(&at(0), 0) > Duration::from_secs(1 << 53));
+    assert_eq!(lease.ticks_remaining(&tick(0)), u64::MAX);
+    assert!(lease.is_expired_at_tick(&tick(u64::MAX)));
+    assert!(lease.remaining_at_tick_or_wall(&tick(0), 0) > Duration::from_secs(1 << 53));
     assert_eq!(
-        bench.state().get_expired_but_active_at_tick(&at(u64::MAX)).len(),
+        bench
+            .state()
+            .get_expired_but_active_at_tick(&tick(u64::MAX))
+            .len(),
         1
     );
-    bench.take(&record("registrar", &expired("lease-1", u64::MAX)).at(u64::MAX, tick(u64::MAX)));
+    bench.take(&record("registrar", &expired("lease-1", u64::MAX)).at(u64::MAX, Some(tick(u64::MAX))));
     assert_eq!(bench.0.state_mut().prune_terminal_leases_before(u64::MAX), 0);
     assert_eq!(bench.0.state_mut().prune_terminal_leases(), 1);
 }
@@ -270,9 +272,9 @@ fn what_cannot_be_compared_has_expired() {
     let by_wall = Bench::with_lease(&Issue::by_wall());
     let lease = by_tick.state().get("lease-1").unwrap();
     let untimed = by_wall.state().get("lease-1").unwrap();
-    assert!(!lease.is_expired_at_tick(&at(1_999)));
-    assert_eq!(lease.ticks_remaining(&at(1_999)), 1);
-    assert!(lease.is_expired_at_tick(&at(2_000)));
+    assert!(!lease.is_expired_at_tick(&tick(1_999)));
+    assert_eq!(lease.ticks_remaining(&tick(1_999)), 1);
+    assert!(lease.is_expired_at_tick(&tick(2_000)));
     for now in [
         Tick::new(1_500, RATE, OTHER_BOOT),
         Tick::new(1_500, RATE + 1, BOOT),
@@ -283,12 +285,12 @@ fn what_cannot_be_compared_has_expired() {
         assert!(lease.is_expired_at_tick_or_wall(&now, 0));
         assert_eq!(lease.remaining_at_tick_or_wall(&now, 0), Duration::ZERO);
     }
-    assert!(untimed.is_expired_at_tick(&at(0)));
-    assert_eq!(untimed.ticks_remaining(&at(0)), 0);
-    assert!(!untimed.is_expired_at_tick_or_wall(&at(u64::MAX), 2 * SECOND - 1));
-    assert!(untimed.is_expired_at_tick_or_wall(&at(0), 2 * SECOND));
+    assert!(untimed.is_expired_at_tick(&tick(0)));
+    assert_eq!(untimed.ticks_remaining(&tick(0)), 0);
+    assert!(!untimed.is_expired_at_tick_or_wall(&tick(u64::MAX), 2 * SECOND - 1));
+    assert!(untimed.is_expired_at_tick_or_wall(&tick(0), 2 * SECOND));
     assert_eq!(
-        untimed.remaining_at_tick_or_wall(&at(0), SECOND),
+        untimed.remaining_at_tick_or_wall(&tick(0), SECOND),
         Duration::from_secs(1)
     );
 }
@@ -298,10 +300,10 @@ fn a_lease_that_has_ended_is_not_expired_and_has_nothing_left() {
     let mut bench = Bench::with_lease(&Issue::by_tick());
     bench.take(&record("actor-1", &released("lease-1", "COMPLETED")));
     let lease = bench.state().get("lease-1").unwrap();
-    assert!(!lease.is_expired_at_tick(&at(9_000)));
-    assert!(!lease.is_expired_at_tick_or_wall(&at(9_000), u64::MAX));
-    assert_eq!(lease.ticks_remaining(&at(0)), 0);
-    assert_eq!(lease.remaining_at_tick_or_wall(&at(0), 0), Duration::ZERO);
+    assert!(!lease.is_expired_at_tick(&tick(9_000)));
+    assert!(!lease.is_expired_at_tick_or_wall(&tick(9_000), u64::MAX));
+    assert_eq!(lease.ticks_remaining(&tick(0)), 0);
+    assert_eq!(lease.remaining_at_tick_or_wall(&tick(0), 0), Duration::ZERO);
 }
 
 #[test]
@@ -360,7 +362,7 @@ fn closed_work_opens_at_its_tick_however_the_lease_ended() {
             bench.take(&record("actor-1", &released("lease-1", "COMPLETED")));
         },
         |bench| {
-            bench.take(&record("registrar", &expired("lease-1", 2 * SECOND)).at(0, tick(2_000)));
+            bench.take(&record("registrar", &expired("lease-1", 2 * SECOND)).at(0, Some(tick(2_000))));
         },
         |bench| {
             bench.take(&record(
@@ -373,15 +375,15 @@ fn closed_work_opens_at_its_tick_however_the_lease_ended() {
         let mut bench = closing();
         end(&mut bench);
         bench.0.state_mut().prune_terminal_leases();
-        for now in [tick(4_999), None, Some(Tick::new(9_000, 2 * RATE, BOOT))] {
+        for now in [Some(tick(4_999)), None, Some(Tick::new(9_000, 2 * RATE, BOOT))] {
             let error = next_at(&mut bench, now).unwrap_err();
             assert!(
                 matches!(error, LeaseError::WorkClosed { .. }),
                 "{now:?}: {error:?}"
             );
         }
-        assert_eq!(bench.state().closed_until("work-1"), tick(5_000));
-        next_at(&mut bench, tick(5_000)).unwrap();
+        assert_eq!(bench.state().closed_until("work-1"), Some(tick(5_000)));
+        next_at(&mut bench, Some(tick(5_000))).unwrap();
         assert_eq!(bench.state().closed_until("work-1"), None);
     }
 }
@@ -393,7 +395,7 @@ fn closed_work_is_opened_by_a_person_and_by_a_reboot() {
         "registrar",
         &revoked("lease-1", "operator says so", &[1]),
     ));
-    next_at(&mut bench, tick(2_000)).unwrap();
+    next_at(&mut bench, Some(tick(2_000))).unwrap();
 
     let mut bench = closing();
     bench.take(&record(

@@ -11,8 +11,8 @@ pub(crate) const BOOT: ClockId = ClockId([7; 16]);
 pub(crate) const OTHER_BOOT: ClockId = ClockId([8; 16]);
 
 /// A tick of this boot.
-pub(crate) fn tick(value: u64) -> Option<Tick> {
-    Some(Tick::new(value, RATE, BOOT))
+pub(crate) fn tick(value: u64) -> Tick {
+    Tick::new(value, RATE, BOOT)
 }
 
 /// A record of this change, at wall time 0 and without a tick.
@@ -142,7 +142,7 @@ impl Bench {
     /// A lease `lease-1` on `work-1` held by `actor-1`.
     pub(crate) fn with_lease(issue: &Issue) -> Self {
         let mut bench = Self::new();
-        bench.take(&record("registrar", &issue.of("lease-1", "work-1", "actor-1")).at(0, tick(1_000)));
+        bench.take(&record("registrar", &issue.of("lease-1", "work-1", "actor-1")).at(0, Some(tick(1_000))));
         bench
     }
 }

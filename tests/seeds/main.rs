@@ -2,4 +2,5 @@
 
 mod seed_001;
 mod seed_002;
+#[cfg(test)]
 mod seed_003;
