@@ -1,5 +1,5 @@
-//! Payloads of lease events, one function a kind: for those who write to a ledger without a registrar, and for
-//! tests.
+//! Payloads of lease events, one function a kind: for those who write to a ledger without
+//! a registrar, and for tests.
 //!
 //! Wall times are Unix nanoseconds. The plain forms make leases without ticks, which are judged by the wall clock;
 //! the `_with_ticks` forms make what a registrar makes.
