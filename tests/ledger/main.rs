@@ -1,9 +1,13 @@
 //! Promises of the `ledger` area, through the public API.
 
 #[cfg(test)]
+mod backup;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod directory;
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]

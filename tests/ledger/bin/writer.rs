@@ -2,7 +2,8 @@
 //! sequence was acknowledged.
 //!
 //! `ledger-writer DIR NAME COUNT` appends `COUNT` notes. With `hold` instead of a count it enters the section, says
-//! `inside` and stays there until its standard input ends; with `stay` it does the same outside the section.
+//! `inside` and stays there until its standard input ends; with `stay` it does the same outside the section. Once a
+//! sync has failed it tries everything again and says `distrusted` if everything is refused.
 
 use std::{
     error::Error,
@@ -11,7 +12,7 @@ use std::{
 
 use lease::{
     EventRecord,
-    ledger::{Ledger, NewRecord, SqliteLedger},
+    ledger::{Ledger, LedgerError, NewRecord, SqliteLedger},
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -27,7 +28,18 @@ fn main() -> Result<(), Box<dyn Error>> {
             drop(section);
         }
         "stay" => wait("here")?,
-        count => write(&ledger, &name, count.parse()?)?,
+        count => {
+            if let Err(error) = write(&ledger, &name, count.parse()?) {
+                let again = [ledger.enter().map(drop), ledger.sync()];
+                if again
+                    .iter()
+                    .all(|result| matches!(result, Err(LedgerError::SyncFailed { .. })))
+                {
+                    println!("distrusted");
+                }
+                return Err(error);
+            }
+        }
     }
     Ok(())
 }

@@ -121,11 +121,10 @@ mod tests {
     }
 
     impl Disk {
-        fn sync(&self) -> Result<(), ()> {
+        fn sync(&self) {
             let covered = self.written.load(SeqCst);
             thread::yield_now();
             self.durable.fetch_max(covered, SeqCst);
-            Ok(())
         }
     }
 
@@ -135,7 +134,12 @@ mod tests {
             let shared = Arc::new((Rounds::new(), Disk::default()));
             let write = |(rounds, disk): &(Rounds<()>, Disk)| {
                 let mine = disk.written.fetch_add(1, SeqCst) + 1;
-                rounds.join(|| disk.sync()).unwrap();
+                rounds
+                    .join(|| {
+                        disk.sync();
+                        Ok(())
+                    })
+                    .unwrap();
                 assert!(disk.durable.load(SeqCst) >= mine);
             };
             let others: Vec<_> = (0..2)
@@ -145,7 +149,9 @@ mod tests {
                 })
                 .collect();
             write(&shared);
-            others.into_iter().for_each(|other| other.join().unwrap());
+            for other in others {
+                other.join().unwrap();
+            }
         });
     }
 
@@ -160,8 +166,13 @@ mod tests {
                 acts.fetch_add(1, SeqCst);
                 for _ in 0..4 {
                     let shared = Arc::clone(&shared);
-                    let act = move || shared.0.join(|| Ok(drop(shared.1.fetch_add(1, SeqCst))));
-                    lock(&queued).push(thread::spawn(act));
+                    lock(&queued).push(thread::spawn(move || {
+                        let (rounds, acts) = &*shared;
+                        rounds.join(|| {
+                            acts.fetch_add(1, SeqCst);
+                            Ok(())
+                        })
+                    }));
                 }
                 // Time for the four to queue up; one that comes later makes a third round, which is allowed.
                 thread::sleep(std::time::Duration::from_millis(50));

@@ -132,6 +132,13 @@ impl Directory {
         self.file(DATABASE).symlink_metadata().is_ok()
     }
 
+    pub(super) fn is_empty(&self) -> Result<bool, LedgerError> {
+        match fs::read_dir(&self.path) {
+            Ok(mut entries) => Ok(entries.next().is_none()),
+            Err(error) => Err(LedgerError::io("read the directory", &self.path, error)),
+        }
+    }
+
     /// Makes the directory of liveness files, and every entry so far durable.
     pub(super) fn complete(&self) -> Result<(), LedgerError> {
         let live = self.file(LIVE);

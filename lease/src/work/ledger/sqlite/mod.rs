@@ -3,6 +3,7 @@
 //! Several processes share it. What keeps them apart, and what each file in the directory is for, stands in the crate's
 //! `docs::ledger`.
 
+mod backup;
 mod checkpointer;
 mod directory;
 mod failure;

@@ -1,0 +1,206 @@
+//! Storage that is full, read-only, out of bounds, or fails to sync.
+
+use std::{
+    fs,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use lease::ledger::{Head, Ledger, LedgerError, SqliteLedger};
+
+use crate::conformance::note;
+
+/// A small file system of its own, unmounted in the end.
+struct Volume(tempfile::TempDir);
+
+impl Volume {
+    /// `None`, and a line that says so, where mounting is not allowed.
+    fn of(size: &str) -> Option<Self> {
+        let place = tempfile::tempdir().unwrap();
+        let options = format!("size={size},mode=700");
+        let mount = ["-t", "tmpfs", "-o", &options, "tmpfs"];
+        if run(Command::new("mount").args(mount).arg(place.path())) {
+            Some(Self(place))
+        } else {
+            eprintln!("skipped: this process may not mount a file system");
+            None
+        }
+    }
+
+    fn ledger(&self) -> PathBuf {
+        self.0.path().join("jobs.lease")
+    }
+
+    fn remount(&self, option: &str) {
+        let option = format!("remount,{option}");
+        assert!(run(Command::new("mount")
+            .args(["-o", &option])
+            .arg(self.0.path())));
+    }
+
+    /// Takes all the room that is left; removing the file gives it back.
+    fn fill(&self) -> PathBuf {
+        let ballast = self.0.path().join("ballast");
+        let mut size = 1 << 16;
+        let mut bytes = Vec::new();
+        while size > 0 {
+            bytes.extend(vec![1; size]);
+            if fs::write(&ballast, &bytes).is_err() {
+                bytes.truncate(bytes.len() - size);
+                size /= 2;
+            }
+        }
+        ballast
+    }
+}
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        run(Command::new("umount").arg("-l").arg(self.0.path()));
+    }
+}
+
+fn run(command: &mut Command) -> bool {
+    command.output().is_ok_and(|output| output.status.success())
+}
+
+/// Appends until there is no room, and returns the last head.
+fn fill(ledger: &SqliteLedger, mut head: Head) -> Head {
+    let text = "x".repeat(30_000);
+    loop {
+        match ledger.append(&head, &[note(&text).with_key(head.sequence.to_string())]) {
+            Ok(next) => head = next,
+            Err(LedgerError::StorageFull { .. }) => return head,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_and_nothing_is_half_written() {
+    let Some(volume) = Volume::of("2m") else { return };
+    let ledger = SqliteLedger::open(volume.ledger()).unwrap();
+    let ballast = volume.0.path().join("ballast");
+    fs::write(&ballast, vec![1; 400_000]).unwrap();
+    let head = fill(&ledger, Head::default());
+    assert_eq!(ledger.head().unwrap(), head);
+    assert_eq!(ledger.verify(&mut ()).unwrap(), head);
+    assert_eq!(fill(&ledger, head), head);
+    // The same handle works on once there is room, and the refused key was not used up.
+    fs::remove_file(ballast).unwrap();
+    let next = ledger
+        .append(&head, &[note("on").with_key(head.sequence.to_string())])
+        .unwrap();
+    ledger.sync().unwrap();
+    assert_eq!(ledger.verify(&mut ()).unwrap(), next);
+}
+
+#[test]
+fn a_ledger_cannot_be_made_on_a_full_disk_and_can_be_once_there_is_room() {
+    let Some(volume) = Volume::of("1m") else { return };
+    let ballast = volume.fill();
+    match SqliteLedger::open(volume.ledger()) {
+        Err(LedgerError::StorageFull { .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    fs::remove_file(ballast).unwrap();
+    let ledger = SqliteLedger::open(volume.ledger()).unwrap();
+    ledger.append(&Head::default(), &[note("1")]).unwrap();
+}
+
+#[test]
+fn a_read_only_file_system_is_told_and_the_ledger_is_as_it_was() {
+    let Some(volume) = Volume::of("2m") else { return };
+    let ledger = SqliteLedger::open(volume.ledger()).unwrap();
+    let head = ledger.append(&Head::default(), &[note("1")]).unwrap();
+    drop(ledger);
+    volume.remount("ro");
+    match SqliteLedger::open(volume.ledger()) {
+        Err(LedgerError::Unwritable { path }) => assert!(path.starts_with(volume.ledger())),
+        other => panic!("{other:?}"),
+    }
+    match SqliteLedger::open(volume.0.path().join("new.lease")) {
+        Err(LedgerError::Unwritable { path }) => assert!(path.ends_with("new.lease")),
+        other => panic!("{other:?}"),
+    }
+    volume.remount("rw");
+    assert_eq!(
+        SqliteLedger::open(volume.ledger())
+            .unwrap()
+            .verify(&mut ())
+            .unwrap(),
+        head
+    );
+}
+
+#[test]
+fn somebody_elses_ledger_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("jobs.lease");
+    drop(SqliteLedger::open(&path).unwrap());
+    fs::set_permissions(root.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    // A program that `nobody` can reach, whoever owns the build.
+    let program = root.path().join("writer");
+    fs::copy(env!("CARGO_BIN_EXE_ledger-writer"), &program).unwrap();
+    let nobody = 65_534;
+    let output = Command::new(&program)
+        .arg(&path)
+        .args(["nobody", "1"])
+        .uid(nobody)
+        .gid(nobody)
+        .output();
+    match output {
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(!output.status.success() && said.contains("Unwritable"), "{said}");
+        }
+        Err(error) => eprintln!("skipped: this process may not become another user: {error}"),
+    }
+}
+
+#[test]
+fn a_sync_that_fails_once_is_never_trusted_again() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("jobs.lease");
+    let ledger = SqliteLedger::open(&path).unwrap();
+    if !run(Command::new("strace").args(["-o", "/dev/null", "true"])) {
+        eprintln!("skipped: strace is missing or may not trace");
+        return;
+    }
+    // Only the third sync of the log fails; asked again, the system would say OK. Opening syncs nothing there, because
+    // this process has the ledger open already.
+    let output = Command::new("strace")
+        .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync"])
+        .args(["-e", "inject=fdatasync:error=EIO:when=3", "-P"])
+        .arg(path.join("ledger.db-wal"))
+        .arg(env!("CARGO_BIN_EXE_ledger-writer"))
+        .args([path.as_os_str(), "writer".as_ref(), "9".as_ref()])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said, "1\n2\ndistrusted\n");
+    assert!(!output.status.success());
+    // What was appended before the sync failed is there for whoever looks; whether it lasts is what nobody knows.
+    assert_eq!(ledger.verify(&mut ()).unwrap().sequence, 3);
+}
+
+#[test]
+fn a_log_with_a_torn_end_is_read_up_to_the_last_whole_commit() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("jobs.lease");
+    let ledger = SqliteLedger::open(&path).unwrap();
+    let head = ledger.append(&Head::default(), &[note("1")]).unwrap();
+    let whole = log(&path).metadata().unwrap().len();
+    ledger.append(&head, &[note(&"2".repeat(20_000))]).unwrap();
+    drop(ledger);
+    let torn = fs::OpenOptions::new().write(true).open(log(&path)).unwrap();
+    torn.set_len(whole + 5_000).unwrap();
+    // The index of the log is as old as the last power cut.
+    fs::remove_file(path.join("ledger.db-shm")).unwrap();
+    assert_eq!(SqliteLedger::open(&path).unwrap().verify(&mut ()).unwrap(), head);
+}
+
+fn log(path: &Path) -> PathBuf {
+    path.join("ledger.db-wal")
+}
