@@ -8,6 +8,7 @@
 extern crate self as lease;
 
 pub mod __private;
+pub mod docs;
 #[cfg(feature = "macros")]
 #[forbid(unsafe_code)]
 mod macros;

@@ -1,7 +1,7 @@
 //! A ledger in a directory: SQLite for storage, a gate between writers, one sync for many.
 //!
-//! Several processes share it. What keeps them apart, and what each file in the directory is for, stands in the crate's
-//! `docs::ledger`.
+//! Several processes share it. What keeps them apart, and what each file in the directory is for, stands in
+//! [`docs::ledger`](crate::docs::ledger).
 
 mod backup;
 mod checkpointer;
@@ -42,7 +42,7 @@ const RUN: usize = 256;
 ///
 /// Cloning gives another handle on the same ledger, and so does opening the directory again in the same process. The
 /// last handle that is dropped closes it. A process that was forked from the one that opened it must not use it and is
-/// told so.
+/// told so. The files and the crash rules are described in [`docs::ledger`](crate::docs::ledger).
 ///
 /// ```
 /// use lease::EventRecord;

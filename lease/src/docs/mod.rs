@@ -1,0 +1,6 @@
+//! How the insides work: formats, protocols, limits. For those who operate or change this crate; using it needs none of
+//! it.
+
+#[cfg(feature = "work")]
+#[doc = include_str!("ledger.md")]
+pub mod ledger {}
