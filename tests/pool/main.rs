@@ -7,3 +7,4 @@ mod handles;
 mod leases;
 mod shapes;
 mod support;
+mod threads;

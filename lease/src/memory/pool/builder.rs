@@ -4,8 +4,8 @@ use std::marker::PhantomData;
 
 use super::Pool;
 use super::error::PoolBuildError;
-use super::segment;
 use super::shared::Options;
+use super::{magazine, segment};
 use crate::memory::strategy::{MemoryStrategy, System};
 
 /// Describes a [`Pool`]: its capacity and its segments. Usable in a `const`.
@@ -113,6 +113,12 @@ impl<T> PoolBuilder<T> {
         };
         Ok(Options {
             capacity: self.capacity,
+            // A bounded pool must not strand free slots where a thread in need cannot see them.
+            magazine: if self.capacity.is_some() {
+                0
+            } else {
+                magazine::LARGEST
+            },
             class,
         })
     }

@@ -124,9 +124,9 @@ pub(super) enum StrongRelease {
 pub(super) enum Return {
     /// The slot is free and goes to a free list.
     Free,
-    /// The slot has used up its generations and goes nowhere.
-    Retired,
-    /// The pool is gone: the slot is to be counted down, and its memory may be gone after that.
+    /// Nothing happened: this was the slot's last generation, and it is to be retired.
+    UsedUp,
+    /// Nothing happened: the pool is gone and the slot is to be counted down; its memory may be gone after that.
     Orphaned,
 }
 
@@ -259,9 +259,13 @@ impl ControlWord {
         !Word(self.0.fetch_or(HAS_WEAK, Ordering::AcqRel)).has_weak()
     }
 
-    /// Held by one owner → free in the next generation, unless the pool is gone.
+    /// Held by one owner → free in the next generation, unless there is none or the pool is gone.
     ///
     /// `Release` pairs with [`Self::read`] and [`Self::orphan`]: whoever sees the slot free sees its owner done with it.
+    ///
+    /// A load and a store, not one step: a pool that ends between them has counted the slot as in use, and its mark is
+    /// overwritten. The slot is then in the thread's magazine, free and unmarked, which tells
+    /// [`Shared::settle`](super::shared::Shared::settle) that it was counted.
     pub(super) fn give_back(&self) -> Return {
         let before = Word(self.0.load(Ordering::Relaxed));
         debug_assert!(before.strong() == 0 && !before.is_free(), "only an owner returns");
@@ -269,12 +273,30 @@ impl ControlWord {
             return Return::Orphaned;
         }
         let after = before.next_generation();
-        self.0.store(after.0, Ordering::Release);
         if after.generation() == LAST_GENERATION {
-            Return::Retired
-        } else {
-            Return::Free
+            return Return::UsedUp;
         }
+        self.overwrite(after);
+        Return::Free
+    }
+
+    /// A plain store.
+    ///
+    /// Loom leaves a store and another thread's read-modify-write unordered, even where the latter has read what the
+    /// storing thread wrote before; then it lets a later load see either. C++ does not: nothing comes between a
+    /// read-modify-write and what it read. A swap whose answer is ignored says so to loom and adds nothing else.
+    fn overwrite(&self, word: Word) {
+        if cfg!(loom) {
+            let _ = self.0.swap(word.0, Ordering::Release);
+        } else {
+            self.0.store(word.0, Ordering::Release);
+        }
+    }
+
+    /// Held by one owner → free, and never to be given out again. Under the store's lock, so no pool ends meanwhile.
+    pub(super) fn retire(&self) {
+        let before = Word(self.0.load(Ordering::Relaxed));
+        self.0.store(before.next_generation().0, Ordering::Release);
     }
 
     /// Marks the slot as outliving its pool. `Acquire` pairs with [`Self::give_back`].
@@ -296,7 +318,10 @@ mod tests {
         let word = ControlWord::new(0, LAST_GENERATION - 1);
         word.publish();
         assert!(matches!(word.leave(), StrongRelease::Last(_)));
-        assert_eq!(word.give_back(), Return::Retired);
+        assert_eq!(word.give_back(), Return::UsedUp);
+        assert!(!word.read().is_free(), "nothing happened");
+        word.retire();
+        assert!(word.read().is_free());
         assert_eq!(word.join_generation(LAST_GENERATION - 1), Lookup::Stale);
     }
 

@@ -5,7 +5,7 @@
 //! there. One word decides everything about a slot; `control_word` has its states, and the other files compose them:
 //!
 //! - `segment`, `pages`: where slots live, and how a handle's number leads there;
-//! - `shared`: what outlives the pool value; the store of free slots;
+//! - `shared`, `magazine`: what outlives the pool value, the store of free slots, and each thread's share of them;
 //! - `strong`, `weak`, `unique`, `handle`, `release`: the leases;
 //! - `leased`: types that have a static pool of their own.
 
@@ -14,6 +14,9 @@ mod control_word;
 mod error;
 mod handle;
 mod leased;
+mod magazine;
+#[cfg(all(test, loom))]
+mod models;
 mod pages;
 mod release;
 mod segment;

@@ -7,6 +7,7 @@
 use std::marker::PhantomData;
 
 use super::control_word::StrongRelease;
+use super::magazine;
 use super::segment::SlotPtr;
 use crate::sync::atomic::Ordering;
 
@@ -68,7 +69,7 @@ pub(super) unsafe fn weak<T>(slot: SlotPtr, class: u8) -> bool {
         return false;
     }
     // SAFETY: no strong and no weak lease is left, so the slot is ours.
-    unsafe { segment.shared().give_back(slot) };
+    unsafe { magazine::give_back(segment.shared(), slot) };
     true
 }
 
@@ -89,7 +90,7 @@ impl<T> Drop for AfterPayload<T> {
             // SAFETY: the slot is in use, by us alone, so its segment exists.
             let segment = unsafe { self.slot.segment(self.class) };
             // SAFETY: the payload is gone and there are no weak leases, so the slot is ours.
-            unsafe { segment.shared().give_back(self.slot) };
+            unsafe { magazine::give_back(segment.shared(), self.slot) };
         }
     }
 }

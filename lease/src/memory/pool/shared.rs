@@ -10,12 +10,15 @@
 use std::alloc::Layout;
 use std::ptr::NonNull;
 
+use crossbeam_utils::CachePadded;
+
 use super::control_word::{Orphaned, Return};
 use super::error::AcquireError;
+use super::magazine;
 use super::pages::{self, NoPages, PageRange};
 use super::segment::{self, Segment, SlotLayout, SlotPtr};
 use crate::memory::strategy::{AllocError, AllocReason, MemoryStrategy, System};
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard, global, lock};
 
 /// What a builder decided about a pool.
@@ -23,6 +26,8 @@ use crate::sync::{Mutex, MutexGuard, global, lock};
 pub(super) struct Options {
     /// The most slots in use at a time.
     pub(super) capacity: Option<usize>,
+    /// The most slots a thread may keep in its magazine; 0 for none.
+    pub(super) magazine: usize,
     /// The class of all segments; without one they grow with the pool.
     pub(super) class: Option<u8>,
 }
@@ -30,9 +35,14 @@ pub(super) struct Options {
 /// The part of a pool that its leases can reach.
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// Unique in the process's life; 0 while no pool has this `Shared`.
+    /// Unique in the process's life; 0 while no pool value has this `Shared`.
     id: AtomicU64,
-    store: Mutex<Store>,
+    /// The most slots a thread may keep in its magazine.
+    largest_magazine: AtomicUsize,
+    /// This `Shared`'s own place in every thread's table of magazines.
+    number: usize,
+    /// Padded, so that threads at the lock leave the fields that everybody reads alone.
+    store: CachePadded<Mutex<Store>>,
 }
 
 /// What the lock guards.
@@ -49,8 +59,17 @@ struct Store {
     retired: usize,
     /// Bytes of all segments.
     bytes: usize,
-    /// Slots that were in use when the pool value was dropped and still are. `None` while there is a pool value.
-    orphans: Option<usize>,
+    /// What is left of a pool whose value was dropped.
+    orphans: Option<Orphans>,
+}
+
+/// A pool without a value.
+#[derive(Clone, Copy, Debug)]
+struct Orphans {
+    /// The identity the pool had.
+    id: u64,
+    /// Slots that were in use when the value was dropped and still are.
+    in_use: usize,
 }
 
 // SAFETY: the segments behind the pointers are owned by this store, and everything in them that is shared is atomic.
@@ -68,7 +87,7 @@ pub(super) struct Figures {
 }
 
 /// A segment the store would like to have.
-struct Growth {
+pub(super) struct Growth {
     class: u8,
     slots: usize,
     /// How many segments there were when it was planned.
@@ -91,6 +110,7 @@ impl Shared {
             Ok(strategy) => {
                 let mut store = this.store();
                 *store = Store::new(options, layout, Some(strategy));
+                this.largest_magazine.store(options.magazine, Ordering::Relaxed);
                 this.id.store(registry::next_id(), Ordering::Release);
                 drop(store);
                 Ok(this)
@@ -102,14 +122,17 @@ impl Shared {
         }
     }
 
-    fn vacant() -> Self {
+    fn vacant(number: usize) -> Self {
         let options = Options {
             capacity: None,
+            magazine: 0,
             class: None,
         };
         Self {
             id: AtomicU64::new(0),
-            store: Mutex::new(Store::new(options, SlotLayout::of::<()>(), None)),
+            largest_magazine: AtomicUsize::new(0),
+            number,
+            store: CachePadded::new(Mutex::new(Store::new(options, SlotLayout::of::<()>(), None))),
         }
     }
 
@@ -121,6 +144,14 @@ impl Shared {
         self.id.load(Ordering::Relaxed)
     }
 
+    pub(super) const fn number(&self) -> usize {
+        self.number
+    }
+
+    pub(super) fn largest_magazine(&self) -> usize {
+        self.largest_magazine.load(Ordering::Relaxed)
+    }
+
     /// A free slot, which now belongs to the caller.
     ///
     /// # Safety
@@ -128,15 +159,61 @@ impl Shared {
     /// The pool value exists until this returns.
     pub(super) unsafe fn take(&'static self) -> Result<SlotPtr, AcquireError> {
         loop {
-            let growth = {
-                let mut store = self.store();
-                if let Some(slot) = store.free.pop() {
-                    return Ok(slot);
-                }
-                store.plan_growth()?
+            let growth = match magazine::take(self) {
+                Ok(slot) => return Ok(slot),
+                Err(growth) => growth?,
             };
             // SAFETY: the pool value exists, so its strategy does.
             unsafe { self.grow(&growth) }?;
+        }
+    }
+
+    /// A slot for the caller, and up to `more` moved into the caller's magazine; or what to grow by first.
+    pub(super) fn take_from_store(
+        &self,
+        magazine: &mut Vec<SlotPtr>,
+        more: usize,
+    ) -> Result<SlotPtr, Result<Growth, AcquireError>> {
+        let mut store = self.store();
+        let Some(slot) = store.free.pop() else {
+            return Err(store.plan_growth());
+        };
+        let rest = store.free.len() - more.min(store.free.len());
+        magazine.extend(store.free.drain(rest..));
+        Ok(slot)
+    }
+
+    /// Moves all but `keep` slots of a magazine with this tag into the store; false if it has become stale.
+    pub(super) fn put_into_store(&self, tag: u64, magazine: &mut Vec<SlotPtr>, keep: usize) -> bool {
+        let mut store = self.store();
+        if self.id() != tag {
+            return false;
+        }
+        // The oldest go: what was freed last is likely still in this thread's cache.
+        let rest = magazine.len() - keep;
+        store.free.extend(magazine.drain(..rest));
+        true
+    }
+
+    /// Takes over the slots of a magazine with this tag.
+    ///
+    /// If the tag is the pool's, they go to the store. If that pool has ended and some of its slots are still counted,
+    /// these may be among them: a slot that was given back at the very moment of the end was counted by it, but its mark
+    /// was overwritten (see [`ControlWord::give_back`](super::control_word::ControlWord::give_back)). It is counted down
+    /// here. Otherwise the slots' memory is gone.
+    pub(super) fn settle(&'static self, tag: u64, mut magazine: Vec<SlotPtr>) {
+        let mut store = self.store();
+        if self.id() == tag {
+            store.free.append(&mut magazine);
+        } else if let Some(orphans) = store.orphans
+            && orphans.id == tag
+        {
+            // SAFETY: the storage of that pool is still there, as some of its slots are counted.
+            let counted = magazine
+                .drain(..)
+                .filter(|slot| !unsafe { slot.word() }.read().is_orphan())
+                .count();
+            self.count_down(store, counted);
         }
     }
 
@@ -209,20 +286,31 @@ impl Shared {
         let word = unsafe { slot.word() };
         match word.give_back() {
             Return::Free => store.free.push(slot),
-            Return::Retired => store.retired += 1,
-            Return::Orphaned => {
-                let left = store.orphans.expect("only an ended pool orphans slots") - 1;
-                store.orphans = Some(left);
-                if left == 0 {
-                    self.end(store);
-                }
+            Return::UsedUp => {
+                word.retire();
+                store.retired += 1;
             }
+            Return::Orphaned => {
+                self.count_down(store, 1);
+                magazine::settle(self);
+            }
+        }
+    }
+
+    /// So many slots less are in use after the pool's end.
+    fn count_down(&'static self, mut store: MutexGuard<'_, Store>, slots: usize) {
+        let orphans = store.orphans.as_mut().expect("only an ended pool has orphans");
+        orphans.in_use -= slots;
+        if orphans.in_use == 0 {
+            self.end(store);
         }
     }
 
     /// The pool value is gone: marks what is in use, and ends the storage if nothing is.
     pub(super) fn orphan(&'static self) {
         let mut store = self.store();
+        let id = self.id();
+        self.id.store(0, Ordering::Relaxed);
         let mut in_use = 0;
         store.each_slot(|slot| {
             // SAFETY: the store's segments exist.
@@ -231,17 +319,14 @@ impl Shared {
                 in_use += 1;
             }
         });
-        store.orphans = Some(in_use);
-        if in_use == 0 {
-            self.end(store);
-        }
+        store.orphans = Some(Orphans { id, in_use });
+        self.count_down(store, 0);
     }
 
     /// Frees everything and makes this `Shared` vacant. No slot is in use and there is no pool value.
     fn end(&'static self, mut store: MutexGuard<'_, Store>) {
         let vacant = Store::new(store.options, store.layout, None);
         let ended = std::mem::replace(&mut *store, vacant);
-        self.id.store(0, Ordering::Relaxed);
         drop(store);
         let strategy = ended.strategy.expect("a pool has its strategy until its end");
         for segment in ended.segments {
@@ -433,14 +518,18 @@ mod registry {
             return Err(AllocError::new(layout, AllocReason::OutOfMemory));
         }
         let place = System.allocate(layout)?.cast::<Shared>();
-        vacant.issued = room;
         // SAFETY: the memory was just allocated for it.
-        unsafe { place.write(Shared::vacant()) };
+        unsafe { place.write(Shared::vacant(vacant.issued)) };
+        vacant.issued = room;
         // SAFETY: it is initialised, never freed, and used through shared references only.
         Ok(unsafe { place.as_ref() })
     }
 
     pub(super) fn put_back(shared: &'static Shared) {
+        if cfg!(any(loom, shuttle)) {
+            // A model's lock is of no use to the next run of the model.
+            return;
+        }
         global::lock(&VACANT).list.push(shared);
     }
 }

@@ -1,0 +1,320 @@
+//! Models for loom: every ordering of a few threads on a pool of one to three slots. Run with `--cfg loom`.
+//!
+//! These are the real pool, leases and magazines; only the atomics, locks and thread-locals are loom's. The payload is a
+//! loom cell, so that a use that is not ordered after the write, or before the end, is found.
+
+use std::alloc::Layout;
+use std::ptr::NonNull;
+use std::sync::Arc as StdArc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::thread::{self as loom_thread, JoinHandle};
+
+use super::magazine::end_thread;
+use super::shared::Options;
+use super::{Pool, StrongLease, UniqueLease};
+use crate::memory::strategy::{
+    AllocError, FreeError, MemoryStrategy, Ownership, StrategyFault, StrategyId, StrategyStatus, System,
+};
+
+/// What a model counts: blocks and payloads.
+#[derive(Debug, Default)]
+struct Books {
+    blocks: AtomicUsize,
+    payloads: AtomicUsize,
+}
+
+impl Books {
+    fn assert_empty(&self) {
+        assert_eq!(self.payloads.load(Ordering::SeqCst), 0, "payloads are left");
+        assert_eq!(self.blocks.load(Ordering::SeqCst), 0, "segments are left");
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Counting(StdArc<Books>);
+
+// SAFETY: blocks are the system allocator's; counting them changes nothing about them.
+unsafe impl MemoryStrategy for Counting {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.0.blocks.fetch_add(1, Ordering::SeqCst);
+        System.allocate(layout)
+    }
+
+    unsafe fn deallocate(&self, ptr: NonNull<u8>, layout: Layout) {
+        self.0.blocks.fetch_sub(1, Ordering::SeqCst);
+        // SAFETY: the caller's duties are the same.
+        unsafe { System.deallocate(ptr, layout) }
+    }
+
+    unsafe fn try_deallocate(&self, ptr: NonNull<u8>, layout: Layout) -> Result<(), FreeError> {
+        // SAFETY: the caller's duties are the same.
+        unsafe { self.deallocate(ptr, layout) };
+        Ok(())
+    }
+
+    fn owns(&self, _ptr: NonNull<u8>) -> Ownership {
+        Ownership::Unknown
+    }
+
+    fn status(&self) -> StrategyStatus {
+        StrategyStatus::ACTIVE
+    }
+
+    fn validate(&self) -> Result<(), StrategyFault> {
+        Ok(())
+    }
+
+    fn identity(&self) -> StrategyId {
+        StrategyId::SYSTEM
+    }
+}
+
+/// A payload whose every use loom checks.
+struct Payload {
+    value: UnsafeCell<usize>,
+    books: StdArc<Books>,
+}
+
+// SAFETY: loom checks the accesses.
+unsafe impl Sync for Payload {}
+
+impl Payload {
+    fn new(books: &StdArc<Books>, value: usize) -> Self {
+        books.payloads.fetch_add(1, Ordering::SeqCst);
+        Self {
+            value: UnsafeCell::new(value),
+            books: StdArc::clone(books),
+        }
+    }
+
+    fn value(&self) -> usize {
+        self.value.with(|value| {
+            // SAFETY: loom checks the access.
+            unsafe { *value }
+        })
+    }
+}
+
+impl Drop for Payload {
+    fn drop(&mut self) {
+        self.value.with_mut(|value| {
+            // SAFETY: loom checks the access.
+            unsafe { *value = usize::MAX }
+        });
+        self.books.payloads.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+type ModelPool = Pool<Payload, Counting>;
+
+/// A pool that is open already: its first use is not part of the models.
+fn pool(books: &StdArc<Books>, capacity: usize, magazine: usize) -> ModelPool {
+    let options = Options {
+        capacity: Some(capacity),
+        magazine,
+        class: Some(0),
+    };
+    let pool = ModelPool::with_options(options, Counting(StdArc::clone(books)));
+    pool.open().expect("memory for a model");
+    pool
+}
+
+/// Runs a model on fresh books and checks that it leaves nothing behind.
+fn model(run: impl Fn(StdArc<Books>) + Send + Sync + 'static) {
+    loom::model(move || {
+        let books = StdArc::new(Books::default());
+        run(StdArc::clone(&books));
+        end_thread();
+        books.assert_empty();
+    });
+}
+
+mod thread {
+    use super::{JoinHandle, end_thread, loom_thread};
+
+    /// A thread whose end, as the pool sees it, is over when it is joined.
+    pub(super) fn spawn<R: 'static>(run: impl FnOnce() -> R + 'static) -> JoinHandle<R> {
+        loom_thread::spawn(move || {
+            let result = run();
+            end_thread();
+            result
+        })
+    }
+}
+
+#[test]
+fn loom_last_strong_against_weak_lock_against_lookup() {
+    model(|books| {
+        let pool = Arc::new(pool(&books, 1, 0));
+        let strong = pool.acquire(Payload::new(&books, 7));
+        let weak = StrongLease::downgrade(&strong);
+        let handle = StrongLease::handle(&strong);
+        let locker = thread::spawn(move || {
+            if let Some(lease) = weak.lock() {
+                assert_eq!(lease.value(), 7);
+            }
+        });
+        let looker = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || {
+                if let Some(lease) = pool.lock(handle) {
+                    assert_eq!(lease.value(), 7);
+                }
+            })
+        };
+        drop(strong);
+        locker.join().expect("no panic");
+        looker.join().expect("no panic");
+        assert!(pool.lock(handle).is_none());
+        assert_eq!(pool.stats().live, 0);
+        drop(pool);
+    });
+}
+
+#[test]
+fn loom_last_strong_against_last_weak_returns_the_slot_once() {
+    model(|books| {
+        let pool = pool(&books, 1, 0);
+        let strong = pool.acquire(Payload::new(&books, 7));
+        let weak = StrongLease::downgrade(&strong);
+        let other = weak.clone();
+        let one = thread::spawn(move || drop(weak));
+        let two = thread::spawn(move || drop(other));
+        drop(strong);
+        one.join().expect("no panic");
+        two.join().expect("no panic");
+        let again = pool
+            .try_acquire(Payload::new(&books, 8))
+            .expect("the slot went back");
+        assert!(
+            pool.try_acquire(Payload::new(&books, 9)).is_err(),
+            "and only once"
+        );
+        drop(again);
+    });
+}
+
+#[test]
+fn loom_two_first_weak_leases_at_once() {
+    model(|books| {
+        let pool = pool(&books, 1, 0);
+        let strong = pool.acquire(Payload::new(&books, 7));
+        let other = strong.clone();
+        let first = thread::spawn(move || drop(StrongLease::downgrade(&other)));
+        let weak = StrongLease::downgrade(&strong);
+        assert_eq!(weak.lock().expect("alive").value(), 7);
+        first.join().expect("no panic");
+        assert_eq!(StrongLease::weak_count(&strong), 1);
+        drop(strong);
+        assert!(weak.release());
+    });
+}
+
+#[test]
+fn loom_a_stale_handle_never_meets_the_next_payload() {
+    model(|books| {
+        let pool = Arc::new(pool(&books, 1, 0));
+        let strong = pool.acquire(Payload::new(&books, 1));
+        let handle = StrongLease::handle(&strong);
+        let looker = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || pool.lock(handle).map(|lease| lease.value()))
+        };
+        let next = {
+            let (pool, books) = (Arc::clone(&pool), StdArc::clone(&books));
+            thread::spawn(move || pool.try_acquire(Payload::new(&books, 2)).ok())
+        };
+        drop(strong);
+        assert!(matches!(looker.join().expect("no panic"), None | Some(1)));
+        drop(next.join().expect("no panic"));
+        drop(pool);
+    });
+}
+
+#[test]
+fn loom_unique_lease_is_shared_under_a_lookup() {
+    model(|books| {
+        let pool = Arc::new(pool(&books, 1, 0));
+        // The handle that the payload will have once it is shared.
+        let handle = StrongLease::handle(&UniqueLease::share(pool.acquire_unique(Payload::new(&books, 1))));
+        let handle = super::ControlBlockHandle::from_bits(handle.to_bits() + (1 << 32));
+        let unique = pool.acquire_unique(Payload::new(&books, 2));
+        let looker = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || {
+                if let Some(lease) = pool.lock(handle) {
+                    assert_eq!(lease.value(), 2);
+                }
+            })
+        };
+        let strong = UniqueLease::share(unique);
+        assert_eq!(StrongLease::handle(&strong), handle);
+        drop(strong);
+        looker.join().expect("no panic");
+        drop(pool);
+    });
+}
+
+#[test]
+fn loom_pool_drop_against_last_releases() {
+    model(|books| {
+        let pool = pool(&books, 3, 0);
+        let strong = pool.acquire(Payload::new(&books, 1));
+        let unique = pool.acquire_unique(Payload::new(&books, 2));
+        let one = thread::spawn(move || drop(strong));
+        let two = thread::spawn(move || drop(unique));
+        drop(pool);
+        one.join().expect("no panic");
+        two.join().expect("no panic");
+    });
+}
+
+#[test]
+fn loom_pool_drop_against_releases_into_magazines() {
+    model(|books| {
+        let pool = pool(&books, 3, 2);
+        let strong = pool.acquire(Payload::new(&books, 1));
+        let unique = pool.acquire_unique(Payload::new(&books, 2));
+        let worker = thread::spawn(move || {
+            drop(strong);
+            drop(unique);
+        });
+        drop(pool);
+        worker.join().expect("no panic");
+    });
+}
+
+#[test]
+fn loom_pool_drop_against_a_last_weak_lease() {
+    model(|books| {
+        let pool = pool(&books, 2, 2);
+        let strong = pool.acquire(Payload::new(&books, 1));
+        let weak = StrongLease::downgrade(&strong);
+        let one = thread::spawn(move || drop(strong));
+        let two = thread::spawn(move || drop(weak));
+        drop(pool);
+        one.join().expect("no panic");
+        two.join().expect("no panic");
+    });
+}
+
+#[test]
+fn loom_magazines_overflow_and_hand_over() {
+    model(|books| {
+        let pool = Arc::new(pool(&books, 3, 1));
+        let leases: Vec<_> = (0..3).map(|n| pool.acquire(Payload::new(&books, n))).collect();
+        let releaser = thread::spawn(move || drop(leases));
+        let taken = pool.try_acquire(Payload::new(&books, 7)).ok();
+        assert!(taken.as_ref().is_none_or(|lease| lease.value() == 7));
+        releaser.join().expect("no panic");
+        drop(taken);
+        // The other thread's end has given its magazine back: nothing is lost, nothing is there twice.
+        let all: Vec<_> = (0..3).map(|n| pool.acquire(Payload::new(&books, n))).collect();
+        assert!(pool.try_acquire(Payload::new(&books, 3)).is_err());
+        drop(all);
+        drop(pool);
+    });
+}
