@@ -142,7 +142,7 @@ fn tracking_records_each_field_and_derefs_to_the_value() {
     }
     let owner = LeaseOwner::new();
     let mut body = [0_u16; 6];
-    let mut packet = Packet {
+    let packet = Packet {
         header: "head",
         body: &mut body,
         empty: &[],

@@ -14,14 +14,14 @@ use lease::strategy::{
 /// What is handed out may overlap what was handed out before, as if somebody had freed it behind the owner's back; the
 /// tests write to nothing that does.
 #[derive(Debug)]
-pub struct Steered {
+pub(crate) struct Steered {
     base: NonNull<u8>,
     next: Mutex<Option<usize>>,
     /// How many blocks are out.
     live: Mutex<usize>,
 }
 
-pub const BYTES: usize = 1 << 16;
+pub(crate) const BYTES: usize = 1 << 16;
 
 #[repr(align(4096))]
 struct Buffer([UnsafeCell<u8>; BYTES]);
@@ -38,22 +38,22 @@ unsafe impl Send for Steered {}
 unsafe impl Sync for Steered {}
 
 impl Steered {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let buffer: &'static Buffer = Box::leak(Box::new(Buffer([const { UnsafeCell::new(0) }; BYTES])));
         BUFFERS.lock().unwrap().push(buffer);
-        let base = NonNull::from(buffer).cast();
+        let base = NonNull::from(&buffer.0).cast();
         let (next, live) = (Mutex::new(None), Mutex::new(0));
         Self { base, next, live }
     }
 
     /// The next block starts at this offset; without it, there is none.
-    pub fn steer(&self, offset: usize) -> &Self {
+    pub(crate) fn steer(&self, offset: usize) -> &Self {
         *self.next.lock().unwrap() = Some(offset);
         self
     }
 
     /// A piece of the buffer, to lend or to call static. Nothing is written while it is looked at.
-    pub fn piece(&self, offset: usize, size: usize) -> &'static [UnsafeCell<u8>] {
+    pub(crate) fn piece(&self, offset: usize, size: usize) -> &'static [UnsafeCell<u8>] {
         assert!(offset + size <= BYTES);
         // SAFETY: the piece is inside the buffer.
         let start = unsafe { self.base.add(offset) };
@@ -61,11 +61,11 @@ impl Steered {
         unsafe { NonNull::slice_from_raw_parts(start.cast(), size).as_ref() }
     }
 
-    pub fn at(&self, offset: usize) -> *const u8 {
+    pub(crate) fn at(&self, offset: usize) -> *const u8 {
         self.piece(offset, 0).as_ptr().cast()
     }
 
-    pub fn live(&self) -> usize {
+    pub(crate) fn live(&self) -> usize {
         *self.live.lock().unwrap()
     }
 }
