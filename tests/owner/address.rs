@@ -8,6 +8,8 @@ use lease::{Contract, LeaseOwner, OwnedLease, OwnerError, TenantId};
 use lease_tests::bookkeeper::Bookkeeper;
 use lease_tests::failing::Failing;
 
+use crate::raw::{migrate, realloc, terminate, transfer};
+
 fn read(address: NonNull<u8>, size: usize) -> Vec<u8> {
     // SAFETY: the tests read what they wrote into memory that is still on record.
     unsafe { NonNull::slice_from_raw_parts(address, size).as_ref() }.to_vec()
@@ -18,14 +20,12 @@ fn a_second_terminate_is_not_tracked() {
     let books = Bookkeeper::new();
     let owner = LeaseOwner::with_strategy(&books);
     let (address, tenant) = OwnedLease::into_raw(owner.own(5_u64).unwrap());
-    // SAFETY: the memory is not used again.
-    assert_eq!(unsafe { owner.terminate(address.as_ptr(), tenant) }, Ok(()));
+    assert_eq!(terminate(&owner, address.as_ptr(), tenant), Ok(()));
     let gone = OwnerError::NotTracked {
         address: address.addr().get(),
         tenant,
     };
-    // SAFETY: nothing is on record any more.
-    assert_eq!(unsafe { owner.terminate(address.as_ptr(), tenant) }, Err(gone));
+    assert_eq!(terminate(&owner, address.as_ptr(), tenant), Err(gone));
     assert_eq!((books.live().len(), owner.len()), (0, 0));
 }
 
@@ -35,13 +35,11 @@ fn a_stale_caller_does_not_reach_the_new_tenant() {
     let owner = LeaseOwner::with_strategy(&steered);
     steered.steer(64);
     let (address, old) = OwnedLease::into_raw(owner.own(1_u64).unwrap());
-    // SAFETY: the memory is not used again under this tenant.
-    unsafe { owner.terminate(address.as_ptr(), old) }.unwrap();
+    terminate(&owner, address.as_ptr(), old).unwrap();
     steered.steer(64);
     let (again, new) = OwnedLease::into_raw(owner.own(2_u64).unwrap());
     assert_eq!(address, again);
-    // SAFETY: the old tenant has ended, so this does nothing.
-    let refused = unsafe { owner.terminate(address.as_ptr(), old) };
+    let refused = terminate(&owner, address.as_ptr(), old);
     assert!(matches!(refused, Err(OwnerError::NotTracked { tenant, .. }) if tenant == old));
     assert_eq!(owner.tenant(again.as_ptr()).unwrap().id(), new);
 }
@@ -54,19 +52,11 @@ fn what_a_guard_holds_is_refused_and_unchanged() {
     let (at, tenant) = (lease.as_ptr(), OwnedLease::tenant_id(&lease));
     let before = owner.report();
     let held = OwnerError::HeldByGuard { tenant };
-    // SAFETY: a guard holds the tenant, so none of these touches the memory.
-    assert_eq!(unsafe { owner.terminate(at, tenant) }, Err(held));
-    // SAFETY: as above.
-    assert_eq!(
-        unsafe { owner.realloc(at, tenant, Layout::new::<u64>()) },
-        Err(held)
-    );
-    // SAFETY: as above.
-    assert_eq!(unsafe { owner.transfer(at, tenant, &other) }, Err(held));
-    // SAFETY: as above.
-    assert_eq!(unsafe { owner.transfer(at, tenant, &owner) }, Err(held));
-    // SAFETY: as above.
-    assert_eq!(unsafe { owner.migrate(at, tenant, &other) }, Err(held));
+    assert_eq!(terminate(&owner, at, tenant), Err(held));
+    assert_eq!(realloc(&owner, at, tenant, Layout::new::<u64>()), Err(held));
+    assert_eq!(transfer(&owner, at, tenant, &other), Err(held));
+    assert_eq!(transfer(&owner, at, tenant, &owner), Err(held));
+    assert_eq!(migrate(&owner, at, tenant, &other), Err(held));
     assert_eq!((owner.report(), other.len(), *lease), (before, 0, [1, 2, 3, 4]));
 }
 
@@ -75,14 +65,12 @@ fn the_interior_of_a_region_is_nobodys_start() {
     let owner = LeaseOwner::new();
     let (address, tenant) = OwnedLease::into_raw(owner.own([0_u8; 8]).unwrap());
     let inside = address.as_ptr().wrapping_add(1);
-    // SAFETY: no tenant starts there, so this does nothing.
     assert!(matches!(
-        unsafe { owner.terminate(inside, tenant) },
+        terminate(&owner, inside, tenant),
         Err(OwnerError::NotTracked { .. })
     ));
-    // SAFETY: null is nobody's start either.
     assert!(matches!(
-        unsafe { owner.terminate(ptr::null::<u8>(), tenant) },
+        terminate(&owner, ptr::null::<u8>(), tenant),
         Err(OwnerError::NotTracked { .. })
     ));
     assert_eq!(owner.len(), 1);
@@ -93,11 +81,7 @@ fn a_number_survives_the_trip_through_c() {
     let owner = LeaseOwner::new();
     let (address, tenant) = OwnedLease::into_raw(owner.own(9_u8).unwrap());
     let (token, bits) = (address.as_ptr().cast::<std::ffi::c_void>(), tenant.to_bits());
-    // SAFETY: the memory is not used again.
-    assert_eq!(
-        unsafe { owner.terminate(token, TenantId::from_bits(bits)) },
-        Ok(())
-    );
+    assert_eq!(terminate(&owner, token, TenantId::from_bits(bits)), Ok(()));
 }
 
 #[test]
@@ -106,8 +90,7 @@ fn realloc_says_where_the_memory_is_and_keeps_bytes_and_number() {
     let owner = LeaseOwner::with_strategy(&books);
     let (old, tenant) = OwnedLease::into_raw(owner.own_bytes(&[7; 100]).unwrap());
     let larger = Layout::from_size_align(5000, 256).unwrap();
-    // SAFETY: only the new address is used from here on.
-    let new = unsafe { owner.realloc(old.as_ptr(), tenant, larger) }.unwrap();
+    let new = realloc(&owner, old.as_ptr(), tenant, larger).unwrap();
     assert_eq!((new.addr().get() % 256, read(new, 100)), (0, vec![7; 100]));
     let now = owner.tenant(new.as_ptr()).unwrap();
     assert_eq!(
@@ -118,11 +101,9 @@ fn realloc_says_where_the_memory_is_and_keeps_bytes_and_number() {
     assert_eq!((owner.find(old.as_ptr()), books.live()), (None, vec![larger]));
 
     let smaller = Layout::from_size_align(10, 1).unwrap();
-    // SAFETY: as above.
-    let new = unsafe { owner.realloc(new.as_ptr(), tenant, smaller) }.unwrap();
+    let new = realloc(&owner, new.as_ptr(), tenant, smaller).unwrap();
     assert_eq!((read(new, 10), books.live()), (vec![7; 10], vec![smaller]));
-    // SAFETY: the memory is not used again.
-    assert_eq!(unsafe { owner.terminate(new.as_ptr(), tenant) }, Ok(()));
+    assert_eq!(terminate(&owner, new.as_ptr(), tenant), Ok(()));
     assert_eq!(books.live(), []);
 }
 
@@ -133,8 +114,7 @@ fn a_failed_realloc_changes_nothing() {
     let (address, tenant) = OwnedLease::into_raw(owner.own_bytes(b"as it was").unwrap());
     let before = (owner.report(), books.live());
     for layout in [Layout::new::<[u64; 64]>(), Layout::from_size_align(0, 1).unwrap()] {
-        // SAFETY: on failure the memory stays.
-        let refused = unsafe { owner.realloc(address.as_ptr(), tenant, layout) };
+        let refused = realloc(&owner, address.as_ptr(), tenant, layout);
         let Err(OwnerError::Alloc(error)) = refused else {
             panic!("{refused:?}")
         };
@@ -149,8 +129,7 @@ fn a_failed_realloc_changes_nothing() {
         );
     }
     // Nothing is left marked as moving either.
-    // SAFETY: the memory is not used again.
-    assert_eq!(unsafe { owner.terminate(address.as_ptr(), tenant) }, Ok(()));
+    assert_eq!(terminate(&owner, address.as_ptr(), tenant), Ok(()));
 }
 
 #[test]
@@ -162,8 +141,7 @@ fn a_refused_place_for_realloc_goes_back() {
     owner.track_static(steered.piece(4096, 4096)).unwrap();
     let before = owner.report();
     steered.steer(8000);
-    // SAFETY: on failure the memory stays.
-    let refused = unsafe { owner.realloc(address.as_ptr(), tenant, Layout::new::<[u8; 64]>()) };
+    let refused = realloc(&owner, address.as_ptr(), tenant, Layout::new::<[u8; 64]>());
     assert!(matches!(
         refused,
         Err(OwnerError::Overlap {
@@ -192,11 +170,9 @@ fn only_owned_memory_moves() {
         (lent.as_ptr(), lent_id, Contract::Borrowed),
     ] {
         let refusal = OwnerError::NotOwned { tenant, contract };
-        // SAFETY: the memory is not the owner's to move, so this does nothing.
-        let refused = unsafe { owner.realloc(address, tenant, Layout::new::<u64>()) };
+        let refused = realloc(&owner, address, tenant, Layout::new::<u64>());
         assert_eq!(refused, Err(refusal));
-        // SAFETY: as above.
-        assert_eq!(unsafe { owner.migrate(address, tenant, &other) }, Err(refusal));
+        assert_eq!(migrate(&owner, address, tenant, &other), Err(refusal));
     }
     assert_eq!((owner.len(), other.len()), (2, 0));
 }
@@ -207,8 +183,7 @@ fn borrows_inside_a_moved_region_stay_where_they_were() {
     let region = owner.own([0_u8; 64]).unwrap();
     let inside = owner.record(&region[8..24]);
     let (address, tenant) = OwnedLease::into_raw(region);
-    // SAFETY: only the new address is used from here on.
-    let new = unsafe { owner.realloc(address.as_ptr(), tenant, Layout::new::<[u8; 4096]>()) }.unwrap();
+    let new = realloc(&owner, address.as_ptr(), tenant, Layout::new::<[u8; 4096]>()).unwrap();
     assert_eq!(owner.tenant(new.as_ptr()).unwrap().borrows(), 0);
     assert_eq!(
         inside.tenant().unwrap().object().address(),
@@ -225,7 +200,7 @@ fn borrows_inside_a_moved_region_stay_where_they_were() {
 fn global_is_one_owner_over_the_system() {
     let region = LeaseOwner::global().own(3_u32).unwrap();
     assert_eq!(
-        LeaseOwner::global().tenant(&*region).unwrap().id(),
+        LeaseOwner::global().tenant(&raw const *region).unwrap().id(),
         OwnedLease::tenant_id(&region)
     );
     assert_eq!(*LeaseOwner::global().strategy(), System);

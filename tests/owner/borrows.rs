@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 
 use lease::{Contract, LeaseOwner, OwnedLease, OwnerError};
 
+use crate::raw::terminate;
 use crate::steered::Steered;
 
 const fn bytes(size: usize) -> Layout {
@@ -24,18 +25,16 @@ fn borrows_of_one_region_are_one_tenant_and_counted() {
     let raw = owner
         .track_borrowed(NonNull::from(&memory).cast(), Layout::for_value(&memory))
         .unwrap();
-    let tenant = owner.tenant(&memory).unwrap();
+    let tenant = owner.tenant(&raw const memory).unwrap();
     assert_eq!(
         (owner.len(), tenant.guards(), tenant.raw_holds(), tenant.id()),
         (1, 2, 1, raw)
     );
     drop(second);
-    assert_eq!(owner.tenant(&memory).unwrap().guards(), 1);
-    // SAFETY: the memory is borrowed, so nothing is freed.
-    let ended = unsafe { owner.terminate(&memory, raw) };
+    assert_eq!(owner.tenant(&raw const memory).unwrap().guards(), 1);
+    let ended = terminate(&owner, &raw const memory, raw);
     assert_eq!(ended, Ok(()));
-    // SAFETY: as above.
-    let refused = unsafe { owner.terminate(&memory, raw) };
+    let refused = terminate(&owner, &raw const memory, raw);
     assert_eq!(refused, Err(OwnerError::HeldByGuard { tenant: raw }));
     drop(first);
     assert!(owner.is_empty());
@@ -62,7 +61,11 @@ fn static_memory_is_on_record_once() {
     let first = owner.track_static(&MEMORY).unwrap();
     let again = owner.track_static(&MEMORY).unwrap();
     assert_eq!(
-        (first, owner.len(), owner.tenant(&MEMORY).unwrap().raw_holds()),
+        (
+            first,
+            owner.len(),
+            owner.tenant(&raw const MEMORY).unwrap().raw_holds()
+        ),
         (again, 1, 1)
     );
 }
@@ -77,8 +80,7 @@ fn empty_regions_are_accepted_and_not_stored() {
     let fixed = owner.track_static(&()).unwrap();
     assert_ne!(raw, fixed);
     assert_eq!((lent.tenant(), recorded.tenant(), owner.len()), (None, None, 0));
-    // SAFETY: nothing is stored, so nothing is freed.
-    let ended = unsafe { owner.terminate(NonNull::<u8>::dangling().as_ptr(), raw) };
+    let ended = terminate(&owner, NonNull::<u8>::dangling().as_ptr(), raw);
     assert!(matches!(ended, Err(OwnerError::NotTracked { .. })));
     assert_eq!(owner.report().untracked, 0);
 }
@@ -88,16 +90,16 @@ fn a_borrow_inside_an_owned_region_is_counted_on_its_tenant() {
     let owner = LeaseOwner::new();
     let region = owner.own([0_u8; 4096]).unwrap();
     let whole = owner.borrow(&*region);
-    let (some, same) = (owner.borrow(&region[100..200]), owner.record(&region[100..200]));
-    let tenant = owner.tenant(&*region).unwrap();
+    let (part, same) = (owner.borrow(&region[100..200]), owner.record(&region[100..200]));
+    let tenant = owner.tenant(&raw const *region).unwrap();
     assert_eq!(
         (tenant.contract(), tenant.borrows(), owner.len()),
         (Contract::Owned, 3, 3)
     );
-    drop((some, whole));
-    assert_eq!(owner.tenant(&*region).unwrap().borrows(), 1);
+    drop((part, whole));
+    assert_eq!(owner.tenant(&raw const *region).unwrap().borrows(), 1);
     drop(same);
-    assert_eq!(owner.tenant(&*region).unwrap().borrows(), 0);
+    assert_eq!(owner.tenant(&raw const *region).unwrap().borrows(), 0);
 }
 
 #[test]

@@ -6,6 +6,8 @@ use lease::strategy::AllocReason;
 use lease::{Contract, LeaseOwner, LeasePolicy, OwnedLease, OwnerError};
 use lease_tests::bookkeeper::Bookkeeper;
 
+use crate::raw::terminate;
+
 #[test]
 fn the_policies_are_the_table() {
     let row = |contract| {
@@ -37,6 +39,8 @@ fn owned_memory_comes_from_the_strategy_and_returns_to_it() {
     assert_eq!((books.live(), owner.len()), (vec![], 0));
 }
 
+static FOREVER: [u8; 16] = [1; 16];
+
 #[test]
 fn ending_borrowed_and_static_memory_only_ends_the_record() {
     let books = Bookkeeper::new();
@@ -44,16 +48,13 @@ fn ending_borrowed_and_static_memory_only_ends_the_record() {
     let outside = Bookkeeper::new();
     let elsewhere = LeaseOwner::with_strategy(&outside);
     let lent = elsewhere.own([7_u64; 4]).unwrap();
-    static FOREVER: [u8; 16] = [1; 16];
 
     let address = std::ptr::NonNull::from(&*lent).cast();
     let borrowed = owner.track_borrowed(address, Layout::for_value(&*lent)).unwrap();
     let fixed = owner.track_static(&FOREVER).unwrap();
-    // SAFETY: neither tenant is owned, so nothing is freed.
-    let ended = unsafe { owner.terminate(address.as_ptr(), borrowed) };
+    let ended = terminate(&owner, address.as_ptr(), borrowed);
     assert_eq!(ended, Ok(()));
-    // SAFETY: as above.
-    let ended = unsafe { owner.terminate(&FOREVER, fixed) };
+    let ended = terminate(&owner, &raw const FOREVER, fixed);
     assert_eq!(ended, Ok(()));
 
     assert_eq!((owner.len(), books.live(), outside.live().len()), (0, vec![], 1));

@@ -48,10 +48,11 @@ fn an_owner_frees_what_nobody_terminated_and_says_where_it_came_from() {
     assert_eq!(printed.lines().count(), 4);
 }
 
+static FIXED: u8 = 1;
+
 #[test]
 fn an_owner_without_leaks_tells_nobody() {
     let owner = LeaseOwner::new().on_leak(|leaks| panic!("{leaks}"));
-    static FIXED: u8 = 1;
     let lent = 2_u8;
     owner.track_static(&FIXED).unwrap();
     mem::forget(owner.record(&lent));

@@ -7,6 +7,8 @@ use lease::strategy::{MemoryStrategy, Tracked};
 use lease::{BorrowedFields, BorrowedLease, LeaseOwner, OwnedLease, Recorded, TrackBorrowed, Tracking};
 use lease_tests::bookkeeper::Bookkeeper;
 
+use crate::raw::terminate;
+
 /// Counts its drops, and panics in them if asked.
 struct Payload<'a>(&'a Cell<u32>, bool);
 
@@ -196,8 +198,7 @@ fn a_typed_lease_is_raw_memory_to_the_address_layer() {
     );
     // SAFETY: the value is used only here, and only once.
     unsafe { address.cast::<Payload<'_>>().drop_in_place() };
-    // SAFETY: the value is gone, and nobody uses its memory.
-    let ended = unsafe { owner.terminate(at, tenant) };
+    let ended = terminate(&owner, at, tenant);
     assert_eq!((ended, drops.get(), books.live().len()), (Ok(()), 1, 0));
 }
 

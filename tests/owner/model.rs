@@ -8,6 +8,7 @@ use std::ptr::NonNull;
 use lease::{Contract, LeaseOwner, LeaseTenant, OwnedLease, OwnerError, Recorded, TenantId};
 use proptest::prelude::*;
 
+use crate::raw::{realloc, terminate, transfer};
 use crate::steered::{BYTES, Steered};
 
 /// A piece of the buffer.
@@ -20,7 +21,7 @@ struct Piece {
 
 impl Piece {
     fn layout(self) -> Layout {
-        Layout::from_size_align(self.size, self.align).unwrap()
+        Layout::from_size_align(self.size, self.align).expect("a power of two")
     }
 
     fn meets(self, other: Self) -> bool {
@@ -110,6 +111,21 @@ impl Naive {
 
     fn remove(&mut self, id: TenantId, piece: Piece) {
         self.rows.retain(|row| row.id != id || row.piece != piece);
+    }
+
+    fn take(&mut self, id: TenantId) -> Row {
+        let place = self.rows.iter().position(|row| row.id == id);
+        self.rows.remove(place.expect("the real owner has it"))
+    }
+
+    /// The guard lets go, the address layer takes over.
+    fn let_go(&mut self, id: TenantId) {
+        let row = Row {
+            guards: 0,
+            raw: 1,
+            ..self.take(id)
+        };
+        self.rows.push(row);
     }
 
     fn borrows(&self, owned: &Row) -> usize {
@@ -203,7 +219,7 @@ fn pick<T>(list: &mut Vec<T>, number: usize) -> Option<T> {
     (!list.is_empty()).then(|| list.swap_remove(number % list.len()))
 }
 
-impl<'a> Both<'a> {
+impl Both<'_> {
     fn memory(&self, piece: Piece) -> &'static [UnsafeCell<u8>] {
         self.steered.piece(piece.start, piece.size)
     }
@@ -225,55 +241,10 @@ impl<'a> Both<'a> {
         }
     }
 
-    fn take(&mut self, step: Step) {
-        match step {
-            Step::Own(at, piece) if piece.size > 0 => {
-                self.steered.steer(piece.start);
-                let expected = self.naive[at].in_the_way(Contract::Owned, piece, true);
-                let real = self.owners[at].alloc_owned(piece.layout());
-                let (real, lease) = match real {
-                    Ok(lease) => (Ok(()), Some(lease)),
-                    Err(refused) => (Err(refused), None),
-                };
-                Self::agree(expected, real);
-                if let Some(lease) = lease {
-                    let id = OwnedLease::tenant_id(&lease);
-                    self.naive[at].evict(piece);
-                    let row = Row {
-                        id,
-                        contract: Contract::Owned,
-                        piece,
-                        guards: 1,
-                        raw: 0,
-                    };
-                    self.naive[at].rows.push(row);
-                    self.owned.push((at, piece, lease));
-                }
-            }
-            Step::Lend(at, piece) => {
-                let recorded = self.owners[at].record(self.memory(piece));
-                let id = recorded.tenant().map(|tenant| tenant.id());
-                let expected = self.naive[at].in_the_way(Contract::Borrowed, piece, true);
-                if piece.size == 0 {
-                    assert_eq!(id, None);
-                } else if let Some(row) = self.naive[at].same(Contract::Borrowed, piece) {
-                    row.guards += 1;
-                    assert_eq!(id, Some(row.id));
-                } else if expected.is_ok() {
-                    let id = id.expect("nothing is in the way");
-                    self.naive[at].rows.push(Row {
-                        id,
-                        contract: Contract::Borrowed,
-                        piece,
-                        guards: 1,
-                        raw: 0,
-                    });
-                } else {
-                    assert_eq!(id, None);
-                    self.naive[at].untracked += 1;
-                }
-                self.recorded.push((at, id, recorded));
-            }
+    fn take(&mut self, step: &Step) {
+        match *step {
+            Step::Own(at, piece) => self.own(at, piece),
+            Step::Lend(at, piece) => self.lend(at, piece),
             Step::LendRaw(at, piece) => {
                 let start = NonNull::from(self.memory(piece)).cast();
                 let real = self.owners[at].track_borrowed(start, piece.layout());
@@ -297,93 +268,160 @@ impl<'a> Both<'a> {
             Step::IntoRaw(number) => {
                 if let Some((at, piece, lease)) = pick(&mut self.owned, number) {
                     let (_, id) = OwnedLease::into_raw(lease);
-                    let row = self.naive[at].rows.iter_mut().find(|row| row.id == id).unwrap();
-                    (row.guards, row.raw) = (0, 1);
+                    self.naive[at].let_go(id);
                     self.raw.push((at, piece, id));
                 }
             }
-            Step::TransferGuard(number, to) => {
-                let Some((at, piece, lease)) = pick(&mut self.owned, number) else {
-                    return;
-                };
-                let id = OwnedLease::tenant_id(&lease);
-                let expected = if at == to {
-                    Ok(())
-                } else {
-                    self.naive[to].in_the_way(Contract::Owned, piece, false)
-                };
-                match OwnedLease::transfer(lease, &self.owners[to]) {
-                    Ok(lease) => {
-                        Self::agree(expected, Ok(()));
-                        if at != to {
-                            self.hand_over(at, to, id);
-                        }
-                        self.owned.push((to, piece, lease));
-                    }
-                    Err(refused) => {
-                        Self::agree(expected, Err(refused.error()));
-                        self.owned.push((at, piece, refused.into_lease()));
-                    }
-                }
-            }
-            Step::Terminate(number) if !self.raw.is_empty() => {
-                let (at, piece, id) = self.raw[number % self.raw.len()];
-                let expected = self.naive[at].permit(piece, id, true).map(drop);
-                // SAFETY: nobody uses the memory.
-                let real = unsafe { self.owners[at].terminate(self.steered.at(piece.start), id) };
-                if Self::agree(expected, real).is_some() {
-                    self.naive[at].end_hold(id, 0, 1);
-                }
-            }
-            Step::Transfer(number, to) if !self.raw.is_empty() => {
-                let number = number % self.raw.len();
-                let (at, piece, id) = self.raw[number];
-                let expected = self.naive[at]
-                    .permit(piece, id, false)
-                    .and_then(|row| match at == to {
-                        true => Ok(()),
-                        false => self.naive[to].in_the_way(row.contract, row.piece, false),
-                    });
-                // SAFETY: nobody uses the memory, and both owners end together.
-                let real =
-                    unsafe { self.owners[at].transfer(self.steered.at(piece.start), id, &self.owners[to]) };
-                if Self::agree(expected, real).is_some() && at != to {
-                    self.hand_over(at, to, id);
-                    self.raw[number].0 = to;
-                }
-            }
-            Step::Realloc(number, new) if !self.raw.is_empty() => {
-                let number = number % self.raw.len();
-                let (at, piece, id) = self.raw[number];
-                // A real strategy never hands out a block over the one that is being moved.
-                if new.size == 0 || new.meets(piece) {
-                    return;
-                }
-                self.steered.steer(new.start);
-                let expected = self.naive[at]
-                    .permit(piece, id, false)
-                    .and_then(|row| match row.contract {
-                        Contract::Owned => self.naive[at].in_the_way(Contract::Owned, new, true),
-                        _ => Err(Refusal::NotOwned),
-                    });
-                // SAFETY: nobody uses the memory.
-                let real = unsafe { self.owners[at].realloc(self.steered.at(piece.start), id, new.layout()) };
-                if Self::agree(expected, real.map(drop)).is_some() {
-                    self.naive[at].evict(new);
-                    self.naive[at].remove(id, piece);
-                    let row = Row {
-                        id,
-                        contract: Contract::Owned,
-                        piece: new,
-                        guards: 0,
-                        raw: 1,
-                    };
-                    self.naive[at].rows.push(row);
-                    self.raw[number].1 = new;
-                }
-            }
-            Step::Own(..) | Step::Terminate(_) | Step::Transfer(..) | Step::Realloc(..) => {}
+            Step::TransferGuard(number, to) => self.transfer_guard(number, to),
+            Step::Terminate(number) => self.terminate(number),
+            Step::Transfer(number, to) => self.transfer(number, to),
+            Step::Realloc(number, new) => self.realloc(number, new),
         }
+    }
+
+    fn own(&mut self, at: usize, piece: Piece) {
+        if piece.size == 0 {
+            return;
+        }
+        self.steered.steer(piece.start);
+        let expected = self.naive[at].in_the_way(Contract::Owned, piece, true);
+        match self.owners[at].alloc_owned(piece.layout()) {
+            Ok(lease) => {
+                Self::agree(expected, Ok(()));
+                let id = OwnedLease::tenant_id(&lease);
+                self.naive[at].evict(piece);
+                self.naive[at].rows.push(Row {
+                    id,
+                    contract: Contract::Owned,
+                    piece,
+                    guards: 1,
+                    raw: 0,
+                });
+                self.owned.push((at, piece, lease));
+            }
+            Err(refused) => _ = Self::agree(expected, Err(refused)),
+        }
+    }
+
+    fn lend(&mut self, at: usize, piece: Piece) {
+        let recorded = self.owners[at].record(self.memory(piece));
+        let id = recorded.tenant().map(|tenant| tenant.id());
+        let expected = self.naive[at].in_the_way(Contract::Borrowed, piece, true);
+        if piece.size == 0 {
+            assert_eq!(id, None);
+        } else if let Some(row) = self.naive[at].same(Contract::Borrowed, piece) {
+            row.guards += 1;
+            assert_eq!(id, Some(row.id));
+        } else if expected.is_ok() {
+            let id = id.expect("nothing is in the way");
+            self.naive[at].rows.push(Row {
+                id,
+                contract: Contract::Borrowed,
+                piece,
+                guards: 1,
+                raw: 0,
+            });
+        } else {
+            assert_eq!(id, None);
+            self.naive[at].untracked += 1;
+        }
+        self.recorded.push((at, id, recorded));
+    }
+
+    fn transfer_guard(&mut self, number: usize, to: usize) {
+        let Some((at, piece, lease)) = pick(&mut self.owned, number) else {
+            return;
+        };
+        let id = OwnedLease::tenant_id(&lease);
+        let expected = if at == to {
+            Ok(())
+        } else {
+            self.naive[to].in_the_way(Contract::Owned, piece, false)
+        };
+        match OwnedLease::transfer(lease, &self.owners[to]) {
+            Ok(lease) => {
+                Self::agree(expected, Ok(()));
+                self.hand_over(at, to, id);
+                self.owned.push((to, piece, lease));
+            }
+            Err(refused) => {
+                Self::agree(expected, Err(refused.error()));
+                self.owned.push((at, piece, refused.into_lease()));
+            }
+        }
+    }
+
+    fn terminate(&mut self, number: usize) {
+        let Some((at, piece, id)) = self.caller(number) else {
+            return;
+        };
+        let expected = self.naive[at].permit(piece, id, true).map(drop);
+        let real = terminate(&self.owners[at], self.steered.at(piece.start), id);
+        if Self::agree(expected, real).is_some() {
+            self.naive[at].end_hold(id, 0, 1);
+        }
+    }
+
+    fn transfer(&mut self, number: usize, to: usize) {
+        let Some((at, piece, id)) = self.caller(number) else {
+            return;
+        };
+        let expected = self.naive[at].permit(piece, id, false).and_then(|row| {
+            if at == to {
+                Ok(())
+            } else {
+                self.naive[to].in_the_way(row.contract, row.piece, false)
+            }
+        });
+        let real = transfer(
+            &self.owners[at],
+            self.steered.at(piece.start),
+            id,
+            &self.owners[to],
+        );
+        if Self::agree(expected, real).is_some() {
+            self.hand_over(at, to, id);
+            self.caller_mut(number).0 = to;
+        }
+    }
+
+    fn realloc(&mut self, number: usize, new: Piece) {
+        let Some((at, piece, id)) = self.caller(number) else {
+            return;
+        };
+        // A real strategy never hands out a block over the one that is being moved.
+        if new.size == 0 || new.meets(piece) {
+            return;
+        }
+        self.steered.steer(new.start);
+        let naive = &mut self.naive[at];
+        let expected = naive.permit(piece, id, false).and_then(|row| match row.contract {
+            Contract::Owned => naive.in_the_way(Contract::Owned, new, true),
+            _ => Err(Refusal::NotOwned),
+        });
+        let real = realloc(&self.owners[at], self.steered.at(piece.start), id, new.layout());
+        if Self::agree(expected, real.map(drop)).is_some() {
+            naive.evict(new);
+            naive.remove(id, piece);
+            naive.rows.push(Row {
+                id,
+                contract: Contract::Owned,
+                piece: new,
+                guards: 0,
+                raw: 1,
+            });
+            self.caller_mut(number).1 = new;
+        }
+    }
+
+    /// One of those who hold an address and a number.
+    fn caller(&self, number: usize) -> Option<(usize, Piece, TenantId)> {
+        (!self.raw.is_empty()).then(|| self.raw[number % self.raw.len()])
+    }
+
+    fn caller_mut(&mut self, number: usize) -> &mut (usize, Piece, TenantId) {
+        let callers = self.raw.len();
+        &mut self.raw[number % callers]
     }
 
     fn take_raw(&mut self, at: usize, contract: Contract, piece: Piece, real: Result<TenantId, OwnerError>) {
@@ -411,9 +449,10 @@ impl<'a> Both<'a> {
     }
 
     fn hand_over(&mut self, at: usize, to: usize, id: TenantId) {
-        let place = self.naive[at].rows.iter().position(|row| row.id == id).unwrap();
-        let row = self.naive[at].rows.remove(place);
-        self.naive[to].rows.push(row);
+        if at != to {
+            let row = self.naive[at].take(id);
+            self.naive[to].rows.push(row);
+        }
     }
 
     fn compare(&self) {
@@ -478,7 +517,7 @@ proptest! {
             raw: Vec::new(),
         };
         for step in steps {
-            both.take(step);
+            both.take(&step);
             both.compare();
         }
         drop(both);

@@ -8,6 +8,7 @@ use lease::strategy::{MemoryStrategy, Quota, System};
 use lease::{Contract, LeaseOwner, OwnedLease, OwnerError};
 use lease_tests::bookkeeper::Bookkeeper;
 
+use crate::raw::{migrate, terminate, transfer};
 use crate::steered::Steered;
 
 #[test]
@@ -19,19 +20,16 @@ fn a_transfer_moves_the_record_and_nothing_else() {
     );
     let (address, tenant) = OwnedLease::into_raw(here.own(11_u64).unwrap());
     let location = here.tenant(address.as_ptr()).unwrap().location();
-    // SAFETY: both owners live to the end of the test.
-    assert_eq!(unsafe { here.transfer(address.as_ptr(), tenant, &there) }, Ok(()));
+    assert_eq!(transfer(&here, address.as_ptr(), tenant, &there), Ok(()));
     let now = there.tenant(address.as_ptr()).unwrap();
     assert_eq!(
         (now.id(), now.location(), here.len(), there.len()),
         (tenant, location, 0, 1)
     );
-    // SAFETY: the tenant has left, so this does nothing.
-    let refused = unsafe { here.terminate(address.as_ptr(), tenant) };
+    let refused = terminate(&here, address.as_ptr(), tenant);
     assert!(matches!(refused, Err(OwnerError::NotTracked { .. })));
     assert_eq!(books.live().len(), 1);
-    // SAFETY: the memory is not used again.
-    assert_eq!(unsafe { there.terminate(address.as_ptr(), tenant) }, Ok(()));
+    assert_eq!(terminate(&there, address.as_ptr(), tenant), Ok(()));
     assert_eq!(books.live().len(), 0);
 }
 
@@ -46,16 +44,11 @@ fn a_transfer_to_another_strategy_is_refused_and_names_both() {
         from: one.identity(),
         to: other.identity(),
     };
-    // SAFETY: on failure the tenant stays.
-    assert_eq!(
-        unsafe { here.transfer(address.as_ptr(), tenant, &there) },
-        Err(mismatch)
-    );
+    assert_eq!(transfer(&here, address.as_ptr(), tenant, &there), Err(mismatch));
     assert_eq!((here.report(), there.report()), before);
     // A layer is not what it wraps: its books would be wrong.
     let layered = LeaseOwner::with_strategy(Quota::bytes(64, &one));
-    // SAFETY: as above.
-    let refused = unsafe { here.transfer(address.as_ptr(), tenant, &layered) };
+    let refused = transfer(&here, address.as_ptr(), tenant, &layered);
     assert!(matches!(refused, Err(OwnerError::StrategyMismatch { .. })));
 }
 
@@ -64,14 +57,9 @@ fn a_transfer_to_oneself_changes_nothing() {
     let owner = LeaseOwner::new();
     let (address, tenant) = OwnedLease::into_raw(owner.own(1_u64).unwrap());
     let before = owner.report();
-    // SAFETY: the tenant stays where it is.
-    assert_eq!(
-        unsafe { owner.transfer(address.as_ptr(), tenant, &owner) },
-        Ok(())
-    );
+    assert_eq!(transfer(&owner, address.as_ptr(), tenant, &owner), Ok(()));
     assert_eq!(owner.report(), before);
-    // SAFETY: nobody is on record there.
-    let refused = unsafe { owner.transfer(&before, tenant, &owner) };
+    let refused = transfer(&owner, &raw const before, tenant, &owner);
     assert!(matches!(refused, Err(OwnerError::NotTracked { .. })));
 }
 
@@ -87,8 +75,7 @@ fn a_transfer_into_an_overlap_is_refused_and_both_stay() {
     for (offset, size) in [(1000, 25), (1087, 2), (0, 4096)] {
         let crossing = there.record(steered.piece(offset, size));
         let before = (here.report(), there.report());
-        // SAFETY: on failure the tenant stays.
-        let refused = unsafe { here.transfer(address.as_ptr(), tenant, &there) };
+        let refused = transfer(&here, address.as_ptr(), tenant, &there);
         assert!(matches!(
             refused,
             Err(OwnerError::Overlap {
@@ -115,8 +102,7 @@ fn borrows_that_a_newcomer_covers_go_on_and_are_counted() {
         there.record(steered.piece(1030, 10)),
         there.record(steered.piece(1030, 10)),
     );
-    // SAFETY: both owners live to the end of the test.
-    unsafe { here.transfer(address.as_ptr(), tenant, &there) }.unwrap();
+    transfer(&here, address.as_ptr(), tenant, &there).unwrap();
     assert_eq!(there.tenant(address.as_ptr()).unwrap().borrows(), 2);
     assert_eq!(
         (
@@ -127,8 +113,7 @@ fn borrows_that_a_newcomer_covers_go_on_and_are_counted() {
     );
     drop(first);
     assert_eq!(there.tenant(address.as_ptr()).unwrap().borrows(), 1);
-    // SAFETY: as above.
-    unsafe { there.transfer(address.as_ptr(), tenant, &here) }.unwrap();
+    transfer(&there, address.as_ptr(), tenant, &here).unwrap();
     assert_eq!(here.tenant(address.as_ptr()).unwrap().borrows(), 1);
     drop((second, left_behind));
     assert_eq!(
@@ -148,11 +133,9 @@ fn raw_borrows_transfer_between_any_strategies() {
         .track_borrowed(NonNull::from(&memory).cast(), Layout::for_value(&memory))
         .unwrap();
     let held = there.borrow(&memory);
-    // SAFETY: the memory is borrowed, and outlives both owners' records.
-    assert_eq!(unsafe { here.transfer(&memory, tenant, &there) }, Ok(()));
+    assert_eq!(transfer(&here, &raw const memory, tenant, &there), Ok(()));
     assert_eq!((here.len(), there.len()), (0, 2));
-    // SAFETY: as above; nothing is freed.
-    assert_eq!(unsafe { there.terminate(&memory, tenant) }, Ok(()));
+    assert_eq!(terminate(&there, &raw const memory, tenant), Ok(()));
     drop(held);
     assert!(there.is_empty());
 }
@@ -243,10 +226,8 @@ fn regions_bytes_and_text_migrate_too() {
     region[99].write(9);
     let region = OwnedLease::migrate(region, &here).unwrap();
     // SAFETY: the byte was written before the move.
-    assert_eq!(
-        (unsafe { region[99].assume_init() }, region.as_ptr().addr() % 64),
-        (9, 0)
-    );
+    let last = unsafe { region[99].assume_init() };
+    assert_eq!((last, region.as_ptr().addr() % 64), (9, 0));
     assert_eq!(
         (&*bytes, &*text, here.len(), there.len()),
         (&b"bytes"[..], "text", 1, 2)
@@ -258,8 +239,7 @@ fn an_address_migrates_and_keeps_its_number() {
     let (one, other) = (Bookkeeper::new(), Bookkeeper::new());
     let (here, there) = (LeaseOwner::with_strategy(&one), LeaseOwner::with_strategy(&other));
     let (address, tenant) = OwnedLease::into_raw(here.own([3_u16; 5]).unwrap());
-    // SAFETY: only the new address is used from here on.
-    let new = unsafe { here.migrate(address.as_ptr(), tenant, &there) }.unwrap();
+    let new = migrate(&here, address.as_ptr(), tenant, &there).unwrap();
     // SAFETY: the five numbers came along.
     assert_eq!(unsafe { new.cast::<[u16; 5]>().read() }, [3; 5]);
     assert_eq!(
@@ -274,8 +254,7 @@ fn an_address_migrates_and_keeps_its_number() {
     other.close();
     let (address, tenant) = OwnedLease::into_raw(here.own([4_u16; 5]).unwrap());
     let before = (here.report(), there.report());
-    // SAFETY: on failure the memory stays.
-    assert!(unsafe { here.migrate(address.as_ptr(), tenant, &there) }.is_err());
+    assert!(migrate(&here, address.as_ptr(), tenant, &there).is_err());
     // SAFETY: it did.
     assert_eq!(unsafe { address.cast::<[u16; 5]>().read() }, [4; 5]);
     assert_eq!((here.report(), there.report()), before);

@@ -10,9 +10,9 @@ use crate::steered::Steered;
 fn absence_is_none() {
     let owner = LeaseOwner::new();
     let somewhere = 0_u64;
-    assert_eq!(owner.tenant(&somewhere), None);
-    assert_eq!(owner.object(&somewhere), None);
-    assert_eq!(owner.policy(&somewhere), None);
+    assert_eq!(owner.tenant(&raw const somewhere), None);
+    assert_eq!(owner.object(&raw const somewhere), None);
+    assert_eq!(owner.policy(&raw const somewhere), None);
     assert_eq!(owner.find(ptr::null::<u8>()), None);
     assert_eq!(owner.find(ptr::without_provenance::<u8>(usize::MAX)), None);
 }
@@ -55,7 +55,7 @@ fn of_several_the_one_that_says_most_answers() {
             .find(steered.at(offset))
             .map(|tenant: LeaseTenant| tenant.contract())
     };
-    let size = |offset| owner.object(steered.at(offset)).map(|object| object.size());
+    let size = |offset| owner.object(steered.at(offset)).map(lease::LeaseObject::size);
 
     steered.steer(1024);
     let region = owner.alloc_owned(std::alloc::Layout::new::<[u8; 64]>()).unwrap();
@@ -126,16 +126,16 @@ fn debug_prints_a_table_that_a_person_can_read() {
     };
     let id = OwnedLease::tenant_id(&region);
     let object = OwnedLease::object(&region);
-    let owned = row(lines[2]);
+    let first = row(lines[2]);
     assert!(
-        owned.starts_with(&format!(
+        first.starts_with(&format!(
             "{id} owned {:#x} 2048 1 a guard {}:",
             object.address(),
             file!()
         )),
-        "{owned}"
+        "{first}"
     );
-    assert!(owned.ends_with("lent out 2 times"), "{owned}");
+    assert!(first.ends_with("lent out 2 times"), "{first}");
     assert!(
         row(lines[3]).contains(" borrowed ") && row(lines[3]).contains(" 512 1 2 guards "),
         "{}",

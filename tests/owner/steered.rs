@@ -21,7 +21,7 @@ pub(crate) struct Steered {
     live: Mutex<usize>,
 }
 
-pub(crate) const BYTES: usize = 1 << 16;
+pub(crate) const BYTES: usize = 1 << 14;
 
 #[repr(align(4096))]
 struct Buffer([UnsafeCell<u8>; BYTES]);

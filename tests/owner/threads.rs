@@ -8,6 +8,8 @@ use std::thread;
 use lease::{LeaseOwner, OwnedLease, OwnerError, TenantId};
 use lease_tests::bookkeeper::Bookkeeper;
 
+use crate::raw::{migrate, realloc, terminate, transfer};
+
 const THREADS: usize = 4;
 
 /// An address that a test may send: it is only looked at.
@@ -33,8 +35,7 @@ fn of_many_terminates_one_wins() {
                 scope.spawn(|| {
                     let address = &address;
                     start.wait();
-                    // SAFETY: nobody uses the memory.
-                    match unsafe { owner.terminate(address.0, tenant) } {
+                    match terminate(&owner, address.0, tenant) {
                         Ok(()) => _ = wins.fetch_add(1, Ordering::Relaxed),
                         Err(refused) => assert!(matches!(refused, OwnerError::NotTracked { .. })),
                     }
@@ -92,12 +93,9 @@ fn step<'a>(
     let address = std::ptr::without_provenance::<u8>(address);
     let layout = Layout::from_size_align(16 + kind % 500, 8).unwrap();
     let result = match kind % 3 {
-        // SAFETY: nobody uses the memory.
-        0 => unsafe { from.transfer(address, tenant, to) },
-        // SAFETY: as above.
-        1 => unsafe { from.realloc(address, tenant, layout) }.map(drop),
-        // SAFETY: as above.
-        _ => unsafe { from.migrate(address, tenant, to) }.map(drop),
+        0 => transfer(from, address, tenant, to),
+        1 => realloc(from, address, tenant, layout).map(drop),
+        _ => migrate(from, address, tenant, to).map(drop),
     };
     if let Err(refused) = result {
         assert!(
