@@ -5,8 +5,6 @@
 
 use std::alloc::Layout;
 use std::ptr::NonNull;
-use std::sync::Arc as StdArc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
@@ -18,12 +16,13 @@ use super::{Pool, StrongLease, UniqueLease};
 use crate::memory::strategy::{
     AllocError, FreeError, MemoryStrategy, Ownership, StrategyFault, StrategyId, StrategyStatus, System,
 };
+use crate::sync::global::{AtomicU64, Ordering};
 
 /// What a model counts: blocks and payloads.
 #[derive(Debug, Default)]
 struct Books {
-    blocks: AtomicUsize,
-    payloads: AtomicUsize,
+    blocks: AtomicU64,
+    payloads: AtomicU64,
 }
 
 impl Books {
@@ -34,7 +33,7 @@ impl Books {
 }
 
 #[derive(Clone, Debug)]
-struct Counting(StdArc<Books>);
+struct Counting(&'static Books);
 
 // SAFETY: blocks are the system allocator's; counting them changes nothing about them.
 unsafe impl MemoryStrategy for Counting {
@@ -75,18 +74,18 @@ unsafe impl MemoryStrategy for Counting {
 /// A payload whose every use loom checks.
 struct Payload {
     value: UnsafeCell<usize>,
-    books: StdArc<Books>,
+    books: &'static Books,
 }
 
 // SAFETY: loom checks the accesses.
 unsafe impl Sync for Payload {}
 
 impl Payload {
-    fn new(books: &StdArc<Books>, value: usize) -> Self {
+    fn new(books: &'static Books, value: usize) -> Self {
         books.payloads.fetch_add(1, Ordering::SeqCst);
         Self {
             value: UnsafeCell::new(value),
-            books: StdArc::clone(books),
+            books: books,
         }
     }
 
@@ -111,22 +110,22 @@ impl Drop for Payload {
 type ModelPool = Pool<Payload, Counting>;
 
 /// A pool that is open already: its first use is not part of the models.
-fn pool(books: &StdArc<Books>, capacity: usize, magazine: usize) -> ModelPool {
+fn pool(books: &'static Books, capacity: usize, magazine: usize) -> ModelPool {
     let options = Options {
         capacity: Some(capacity),
         magazine,
         class: Some(0),
     };
-    let pool = ModelPool::with_options(options, Counting(StdArc::clone(books)));
+    let pool = ModelPool::with_options(options, Counting(books));
     pool.open().expect("memory for a model");
     pool
 }
 
 /// Runs a model on fresh books and checks that it leaves nothing behind.
-fn model(run: impl Fn(StdArc<Books>) + Send + Sync + 'static) {
+fn model(run: impl Fn(&'static Books) + Send + Sync + 'static) {
     loom::model(move || {
-        let books = StdArc::new(Books::default());
-        run(StdArc::clone(&books));
+        let books: &'static Books = Box::leak(Box::default());
+        run(books);
         end_thread();
         books.assert_empty();
     });
@@ -148,8 +147,8 @@ mod thread {
 #[test]
 fn loom_last_strong_against_weak_lock_against_lookup() {
     model(|books| {
-        let pool = Arc::new(pool(&books, 1, 0));
-        let strong = pool.acquire(Payload::new(&books, 7));
+        let pool = Arc::new(pool(books, 1, 0));
+        let strong = pool.acquire(Payload::new(books, 7));
         let weak = StrongLease::downgrade(&strong);
         let handle = StrongLease::handle(&strong);
         let locker = thread::spawn(move || {
@@ -177,8 +176,8 @@ fn loom_last_strong_against_weak_lock_against_lookup() {
 #[test]
 fn loom_last_strong_against_last_weak_returns_the_slot_once() {
     model(|books| {
-        let pool = pool(&books, 1, 0);
-        let strong = pool.acquire(Payload::new(&books, 7));
+        let pool = pool(books, 1, 0);
+        let strong = pool.acquire(Payload::new(books, 7));
         let weak = StrongLease::downgrade(&strong);
         let other = weak.clone();
         let one = thread::spawn(move || drop(weak));
@@ -187,12 +186,9 @@ fn loom_last_strong_against_last_weak_returns_the_slot_once() {
         one.join().expect("no panic");
         two.join().expect("no panic");
         let again = pool
-            .try_acquire(Payload::new(&books, 8))
+            .try_acquire(Payload::new(books, 8))
             .expect("the slot went back");
-        assert!(
-            pool.try_acquire(Payload::new(&books, 9)).is_err(),
-            "and only once"
-        );
+        assert!(pool.try_acquire(Payload::new(books, 9)).is_err(), "and only once");
         drop(again);
     });
 }
@@ -200,8 +196,8 @@ fn loom_last_strong_against_last_weak_returns_the_slot_once() {
 #[test]
 fn loom_two_first_weak_leases_at_once() {
     model(|books| {
-        let pool = pool(&books, 1, 0);
-        let strong = pool.acquire(Payload::new(&books, 7));
+        let pool = pool(books, 1, 0);
+        let strong = pool.acquire(Payload::new(books, 7));
         let other = strong.clone();
         let first = thread::spawn(move || drop(StrongLease::downgrade(&other)));
         let weak = StrongLease::downgrade(&strong);
@@ -216,16 +212,16 @@ fn loom_two_first_weak_leases_at_once() {
 #[test]
 fn loom_a_stale_handle_never_meets_the_next_payload() {
     model(|books| {
-        let pool = Arc::new(pool(&books, 1, 0));
-        let strong = pool.acquire(Payload::new(&books, 1));
+        let pool = Arc::new(pool(books, 1, 0));
+        let strong = pool.acquire(Payload::new(books, 1));
         let handle = StrongLease::handle(&strong);
         let looker = {
             let pool = Arc::clone(&pool);
             thread::spawn(move || pool.lock(handle).map(|lease| lease.value()))
         };
         let next = {
-            let (pool, books) = (Arc::clone(&pool), StdArc::clone(&books));
-            thread::spawn(move || pool.try_acquire(Payload::new(&books, 2)).ok())
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || pool.try_acquire(Payload::new(books, 2)).ok())
         };
         drop(strong);
         assert!(matches!(looker.join().expect("no panic"), None | Some(1)));
@@ -237,11 +233,11 @@ fn loom_a_stale_handle_never_meets_the_next_payload() {
 #[test]
 fn loom_unique_lease_is_shared_under_a_lookup() {
     model(|books| {
-        let pool = Arc::new(pool(&books, 1, 0));
+        let pool = Arc::new(pool(books, 1, 0));
         // The handle that the payload will have once it is shared.
-        let handle = StrongLease::handle(&UniqueLease::share(pool.acquire_unique(Payload::new(&books, 1))));
+        let handle = StrongLease::handle(&UniqueLease::share(pool.acquire_unique(Payload::new(books, 1))));
         let handle = super::ControlBlockHandle::from_bits(handle.to_bits() + (1 << 32));
-        let unique = pool.acquire_unique(Payload::new(&books, 2));
+        let unique = pool.acquire_unique(Payload::new(books, 2));
         let looker = {
             let pool = Arc::clone(&pool);
             thread::spawn(move || {
@@ -261,9 +257,9 @@ fn loom_unique_lease_is_shared_under_a_lookup() {
 #[test]
 fn loom_pool_drop_against_last_releases() {
     model(|books| {
-        let pool = pool(&books, 3, 0);
-        let strong = pool.acquire(Payload::new(&books, 1));
-        let unique = pool.acquire_unique(Payload::new(&books, 2));
+        let pool = pool(books, 3, 0);
+        let strong = pool.acquire(Payload::new(books, 1));
+        let unique = pool.acquire_unique(Payload::new(books, 2));
         let one = thread::spawn(move || drop(strong));
         let two = thread::spawn(move || drop(unique));
         drop(pool);
@@ -275,9 +271,9 @@ fn loom_pool_drop_against_last_releases() {
 #[test]
 fn loom_pool_drop_against_releases_into_magazines() {
     model(|books| {
-        let pool = pool(&books, 3, 2);
-        let strong = pool.acquire(Payload::new(&books, 1));
-        let unique = pool.acquire_unique(Payload::new(&books, 2));
+        let pool = pool(books, 3, 2);
+        let strong = pool.acquire(Payload::new(books, 1));
+        let unique = pool.acquire_unique(Payload::new(books, 2));
         let worker = thread::spawn(move || {
             drop(strong);
             drop(unique);
@@ -290,8 +286,8 @@ fn loom_pool_drop_against_releases_into_magazines() {
 #[test]
 fn loom_pool_drop_against_a_last_weak_lease() {
     model(|books| {
-        let pool = pool(&books, 2, 2);
-        let strong = pool.acquire(Payload::new(&books, 1));
+        let pool = pool(books, 2, 2);
+        let strong = pool.acquire(Payload::new(books, 1));
         let weak = StrongLease::downgrade(&strong);
         let one = thread::spawn(move || drop(strong));
         let two = thread::spawn(move || drop(weak));
@@ -304,16 +300,16 @@ fn loom_pool_drop_against_a_last_weak_lease() {
 #[test]
 fn loom_magazines_overflow_and_hand_over() {
     model(|books| {
-        let pool = Arc::new(pool(&books, 3, 1));
-        let leases: Vec<_> = (0..3).map(|n| pool.acquire(Payload::new(&books, n))).collect();
+        let pool = Arc::new(pool(books, 3, 1));
+        let leases: Vec<_> = (0..3).map(|n| pool.acquire(Payload::new(books, n))).collect();
         let releaser = thread::spawn(move || drop(leases));
-        let taken = pool.try_acquire(Payload::new(&books, 7)).ok();
+        let taken = pool.try_acquire(Payload::new(books, 7)).ok();
         assert!(taken.as_ref().is_none_or(|lease| lease.value() == 7));
         releaser.join().expect("no panic");
         drop(taken);
         // The other thread's end has given its magazine back: nothing is lost, nothing is there twice.
-        let all: Vec<_> = (0..3).map(|n| pool.acquire(Payload::new(&books, n))).collect();
-        assert!(pool.try_acquire(Payload::new(&books, 3)).is_err());
+        let all: Vec<_> = (0..3).map(|n| pool.acquire(Payload::new(books, n))).collect();
+        assert!(pool.try_acquire(Payload::new(books, 3)).is_err());
         drop(all);
         drop(pool);
     });
