@@ -1,11 +1,12 @@
 //! An event family that obeys every rule: what `valid` makes and `expand` takes.
 
-use syn::{Ident, Member, Path, Type};
+use proc_macro2::TokenStream;
+use syn::{Ident, Member, Type};
 
 pub(super) struct Family<'a> {
     pub(super) ident: &'a Ident,
     /// Path of the crate `lease`.
-    pub(super) krate: Path,
+    pub(super) krate: TokenStream,
     pub(super) namespace: String,
     pub(super) variants: Vec<Variant<'a>>,
 }

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use crate::diagnostics::Errors;
 use proc_macro2::Span;
 use syn::{
     Attribute, Error, Ident, LitInt, LitStr, Path, Result, Token, ext::IdentExt, parenthesized,
@@ -22,22 +23,25 @@ pub(super) struct EventAttr {
     /// As written: a tag may be too large for any integer we have.
     pub(super) tag: Option<Given<LitInt>>,
     pub(super) reserved: Vec<RangeInclusive<u32>>,
-    pub(super) krate: Option<Given<Path>>,
+    pub(super) krate: Option<Path>,
     /// Every key that was read, and where it stands.
     pub(super) keys: Vec<(String, Span)>,
+    /// Whether all of it could be read; what is missing otherwise may only be unreadable.
+    pub(super) is_whole: bool,
 }
 
 impl EventAttr {
     /// Reads all `#[event(…)]` among `attrs`, and goes on after a bad one.
-    pub(super) fn read(attrs: &[Attribute]) -> (Self, Vec<Error>) {
-        let mut this = Self::default();
-        let mut errors = Vec::new();
+    pub(super) fn read(attrs: &[Attribute], errors: &mut Errors) -> Self {
+        let mut this = Self {
+            is_whole: true,
+            ..Self::default()
+        };
         for attr in attrs.iter().filter(|attr| attr.path().is_ident("event")) {
-            if let Err(error) = attr.parse_args_with(|input: ParseStream<'_>| this.parse(input)) {
-                errors.push(error);
-            }
+            let parsed = attr.parse_args_with(|input: ParseStream<'_>| this.parse(input));
+            this.is_whole &= errors.keep(parsed).is_some();
         }
-        (this, errors)
+        this
     }
 
     fn parse(&mut self, input: ParseStream<'_>) -> Result<()> {
@@ -70,9 +74,7 @@ impl EventAttr {
             }
             "crate" => {
                 equals(&name, input)?;
-                let value = input.call(Path::parse_mod_style)?;
-                let span = key.span();
-                self.krate = Some(Given { value, span });
+                self.krate = Some(input.call(Path::parse_mod_style)?);
             }
             "reserved" => self.reserved.extend(ranges(input)?),
             _ => {

@@ -5,6 +5,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::{DeriveInput, Member, spanned::Spanned};
 
 use super::ast::{Family, Field, Variant};
+use crate::diagnostics::ours;
 
 pub(super) fn implementation(family: &Family<'_>) -> TokenStream {
     let Family {
@@ -46,24 +47,24 @@ pub(super) fn implementation(family: &Family<'_>) -> TokenStream {
 }
 
 /// Stands in for the implementation of a family with mistakes, so that its users are not blamed too.
-pub(super) fn placeholder(input: &DeriveInput) -> TokenStream {
+pub(super) fn placeholder(input: &DeriveInput, krate: &TokenStream) -> TokenStream {
     let ident = &input.ident;
     let (generics, arguments, bounds) = input.generics.split_for_impl();
     quote_spanned! {Span::mixed_site()=>
         #[automatically_derived]
-        impl #generics ::lease::LeaseEvent for #ident #arguments #bounds {
+        impl #generics #krate::LeaseEvent for #ident #arguments #bounds {
             const NAMESPACE: &'static ::core::primitive::str = "";
-            const ARMS: &'static [::lease::__private::event::Arm] = &[];
+            const ARMS: &'static [#krate::__private::event::Arm] = &[];
 
-            fn arm(&self) -> &'static ::lease::__private::event::Arm {
+            fn arm(&self) -> &'static #krate::__private::event::Arm {
                 ::core::unreachable!()
             }
 
-            fn write_fields(&self, _: &mut ::lease::__private::event::Bytes) {}
+            fn write_fields(&self, _: &mut #krate::__private::event::Bytes) {}
 
             fn from_arm(
-                _: &::lease::__private::event::Found<'_>,
-            ) -> ::core::result::Result<Self, ::lease::EventError> {
+                _: &#krate::__private::event::Found<'_>,
+            ) -> ::core::result::Result<Self, #krate::EventError> {
                 ::core::unreachable!()
             }
         }
@@ -82,7 +83,7 @@ fn table(family: &Family<'_>, variant: &Variant<'_>) -> TokenStream {
             Member::Unnamed(index) => index.index.to_string(),
         };
         // At the user's type: that is where a type without a wire form is told.
-        let form = quote_spanned!(at(ty)=> <#ty as #krate::__private::event::Field>::FORM);
+        let form = quote_spanned!(ours(ty.span())=> <#ty as #krate::__private::event::Field>::FORM);
         quote!(#krate::__private::event::FieldInfo { name: #name, tag: #tag, form: #form })
     });
     quote!(#krate::__private::event::Arm { kind: #kind, tag: #tag, fields: &[#(#fields),*] })
@@ -98,7 +99,7 @@ fn write(family: &Family<'_>, variant: &Variant<'_>) -> TokenStream {
         .zip(names.clone())
         .map(|(Field { tag, ty, .. }, name)| {
             let message = format_ident!("message", span = Span::mixed_site());
-            quote_spanned!(at(ty)=> #krate::__private::event::Field::write(#name, #tag, #message);)
+            quote_spanned!(ours(ty.span())=> #krate::__private::event::Field::write(#name, #tag, #message);)
         });
     quote!(Self::#ident { #(#members: #names),* } => { #(#writes)* })
 }
@@ -109,12 +110,7 @@ fn read(variant: &Variant<'_>) -> TokenStream {
     } = variant;
     let reads = fields.iter().map(|Field { member, tag, ty }| {
         let found = format_ident!("found", span = Span::mixed_site());
-        quote_spanned!(at(ty)=> #member: #found.field(#tag)?)
+        quote_spanned!(ours(ty.span())=> #member: #found.field(#tag)?)
     });
     quote!(#tag => ::core::result::Result::Ok(Self::#ident { #(#reads),* }),)
-}
-
-/// New tokens of ours, shown at the user's.
-fn at(user: &impl Spanned) -> Span {
-    Span::mixed_site().located_at(user.span())
 }

@@ -8,18 +8,22 @@ mod valid;
 use proc_macro2::TokenStream;
 use syn::DeriveInput;
 
+use crate::diagnostics::Errors;
+
 /// The implementation of `LeaseEvent`, or everything that is wrong with the enum.
 pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
+    let mut errors = Errors::default();
     if !cfg!(feature = "work") {
-        let message = "`LeaseEvent` needs the feature `work` of the crate `lease`";
-        return syn::Error::new(input.ident.span(), message).to_compile_error();
+        let message =
+            "`LeaseEvent` needs the feature `work` of `lease`: `lease = { …, features = [\"work\"] }`";
+        errors.at(&input.ident, message);
+        return errors.to_tokens();
     }
-    match valid::family(input) {
-        Ok(family) => expand::implementation(&family),
-        Err(error) => {
-            let mut tokens = error.to_compile_error();
-            tokens.extend(expand::placeholder(input));
-            tokens
-        }
+    let family = valid::family(input, &mut errors);
+    if errors.is_empty() {
+        return expand::implementation(&family);
     }
+    let mut tokens = errors.to_tokens();
+    tokens.extend(expand::placeholder(input, &family.krate));
+    tokens
 }

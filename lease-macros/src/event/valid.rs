@@ -4,47 +4,37 @@
 use std::ops::RangeInclusive;
 
 use proc_macro2::Span;
-use syn::{Data, DataEnum, DeriveInput, Error, Fields, Index, Member, parse_quote};
+use syn::{Data, DataEnum, DeriveInput, Fields, Index, Member};
 
 use super::{
     ast::{Family, Field, Variant},
     attr::{EventAttr, Given},
 };
+use crate::diagnostics::{Errors, one_of};
 
 /// The largest field number of Protocol Buffers.
 const LARGEST_TAG: u32 = (1 << 29) - 1;
 /// Field numbers that Protocol Buffers keeps for itself.
 const PROTOBUF_TAGS: RangeInclusive<u32> = 19_000..=19_999;
 
-/// The family that an enum declares.
-pub(super) fn family(input: &DeriveInput) -> Result<Family<'_>, Error> {
-    let mut errors = Errors::default();
-    let (attr, bad) = EventAttr::read(&input.attrs);
-    let readable = bad.is_empty();
-    errors.extend(bad);
-    wrong_level(&attr, "an enum", &["namespace", "crate", "reserved"], &mut errors);
-    generic_family(input, &mut errors);
+/// The family that an enum declares; of use only if no error was added.
+pub(super) fn family<'a>(input: &'a DeriveInput, errors: &mut Errors) -> Family<'a> {
+    let attr = EventAttr::read(&input.attrs, errors);
+    wrong_level(&attr, "an enum", &["namespace", "crate", "reserved"], errors);
+    generic_family(input, errors);
     match &attr.namespace {
-        Some(given) => bad_name("namespace", given, &mut errors),
-        None if readable => no_namespace(input, &mut errors),
+        Some(given) => bad_name("namespace", given, errors),
+        None if attr.is_whole => no_namespace(input, errors),
         None => {}
     }
-    let variants = match data_enum(input) {
-        Ok(data) => variants(data, &attr.reserved, &mut errors),
-        Err(error) => {
-            errors.push(error);
-            Vec::new()
-        }
-    };
-    errors.into_result()?;
-    Ok(Family {
+    let variants =
+        data_enum(input, errors).map_or_else(Vec::new, |data| variants(data, &attr.reserved, errors));
+    Family {
         ident: &input.ident,
-        krate: attr
-            .krate
-            .map_or_else(|| parse_quote!(::lease), |given| given.value),
+        krate: crate::root(attr.krate.as_ref()),
         namespace: attr.namespace.map_or_else(String::new, |given| given.value),
         variants,
-    })
+    }
 }
 
 fn variants<'a>(
@@ -56,11 +46,9 @@ fn variants<'a>(
     let mut kinds = Unique::new("kind");
     let mut tags = Unique::new("tag");
     for variant in &data.variants {
-        let (attr, bad) = EventAttr::read(&variant.attrs);
-        let readable = bad.is_empty();
-        errors.extend(bad);
+        let attr = EventAttr::read(&variant.attrs, errors);
         wrong_level(&attr, "a variant", &["kind", "tag", "reserved"], errors);
-        if readable {
+        if attr.is_whole {
             variant_without_kind_or_tag(variant, &attr, errors);
         }
         let fields = fields(&variant.fields, &attr.reserved, errors);
@@ -89,11 +77,9 @@ fn fields<'a>(from: &'a Fields, reserved: &[RangeInclusive<u32>], errors: &mut E
     let mut fields = Vec::new();
     let mut tags = Unique::new("tag");
     for (index, field) in from.iter().enumerate() {
-        let (attr, bad) = EventAttr::read(&field.attrs);
-        let readable = bad.is_empty();
-        errors.extend(bad);
+        let attr = EventAttr::read(&field.attrs, errors);
         wrong_level(&attr, "a field", &["tag"], errors);
-        if readable {
+        if attr.is_whole {
             field_without_tag(field, &attr, errors);
         }
         let tag = attr
@@ -116,20 +102,21 @@ fn fields<'a>(from: &'a Fields, reserved: &[RangeInclusive<u32>], errors: &mut E
 }
 
 /// A struct, a union or an empty enum is no family.
-fn data_enum(input: &DeriveInput) -> Result<&DataEnum, Error> {
+fn data_enum<'a>(input: &'a DeriveInput, errors: &mut Errors) -> Option<&'a DataEnum> {
     let what = match &input.data {
-        Data::Enum(data) if !data.variants.is_empty() => return Ok(data),
+        Data::Enum(data) if !data.variants.is_empty() => return Some(data),
         Data::Enum(_) => "an empty enum",
         Data::Struct(_) => "a struct",
         Data::Union(_) => "a union",
     };
     let message = format!("`LeaseEvent` needs an enum with a variant for each kind of event, this is {what}");
-    Err(Error::new(input.ident.span(), message))
+    errors.at(&input.ident, message);
+    None
 }
 
 fn no_namespace(input: &DeriveInput, errors: &mut Errors) {
     let message = "the event family has no namespace; write `#[event(namespace = \"…\")]` on the enum";
-    errors.push(Error::new(input.ident.span(), message));
+    errors.at(&input.ident, message);
 }
 
 fn variant_without_kind_or_tag(variant: &syn::Variant, attr: &EventAttr, errors: &mut Errors) {
@@ -143,17 +130,16 @@ fn variant_without_kind_or_tag(variant: &syn::Variant, attr: &EventAttr, errors:
         "variant `{}` has {missing}; write `#[event(kind = \"…\", tag = …)]` above it",
         variant.ident
     );
-    errors.push(Error::new(variant.ident.span(), message));
+    errors.at(&variant.ident, message);
 }
 
 fn field_without_tag(field: &syn::Field, attr: &EventAttr, errors: &mut Errors) {
     if attr.tag.is_none() {
         let message = "the field has no tag; write `#[event(tag = …)]` before it";
-        let error = match &field.ident {
-            Some(name) => Error::new_spanned(name, message),
-            None => Error::new_spanned(&field.ty, message),
-        };
-        errors.push(error);
+        match &field.ident {
+            Some(name) => errors.at(name, message),
+            None => errors.at(&field.ty, message),
+        }
     }
 }
 
@@ -174,7 +160,7 @@ fn tag_out_of_range(
         Ok(tag) if tag <= LARGEST_TAG => return Some(tag),
         _ => format!("tag {} is too large; the largest is {LARGEST_TAG}", given.value),
     };
-    errors.push(Error::new(given.span, message));
+    errors.at_span(given.span, message);
     None
 }
 
@@ -190,29 +176,27 @@ fn bad_name(what: &str, given: &Given<String>, errors: &mut Errors) {
             "`{}` cannot be a {what}; it takes lower-case letters, digits, `_` and `-`, and begins with a letter",
             given.value
         );
-        errors.push(Error::new(given.span, message));
+        errors.at_span(given.span, message);
     }
 }
 
 fn generic_family(input: &DeriveInput, errors: &mut Errors) {
     if !input.generics.params.is_empty() {
         let message = "an event family cannot be generic: its wire form is fixed for ever";
-        errors.push(Error::new_spanned(&input.generics, message));
+        errors.at(&input.generics, message);
     }
 }
 
 fn wrong_level(attr: &EventAttr, level: &str, known: &[&str], errors: &mut Errors) {
     for (key, span) in &attr.keys {
         if !known.contains(&key.as_str()) {
-            let known = known
-                .iter()
-                .map(|key| format!("`{key}`"))
-                .collect::<Vec<_>>()
-                .join(", ");
-            errors.push(Error::new(
+            errors.at_span(
                 *span,
-                format!("`{key}` does not belong on {level}, which takes {known}"),
-            ));
+                format!(
+                    "`{key}` does not belong on {level}, which takes {}",
+                    one_of(known)
+                ),
+            );
         }
     }
 }
@@ -233,36 +217,166 @@ impl<T: PartialEq + std::fmt::Display> Unique<T> {
 
     fn check(&mut self, value: T, span: Span, errors: &mut Errors) {
         if let Some((_, first)) = self.seen.iter().find(|(seen, _)| *seen == value) {
-            errors.push(Error::new(span, format!("{} `{value}` is used twice", self.what)));
-            errors.push(Error::new(
-                *first,
-                format!("{} `{value}` is first used here", self.what),
-            ));
+            errors.at_span(span, format!("{} `{value}` is used twice", self.what));
+            errors.at_span(*first, format!("{} `{value}` is first used here", self.what));
         } else {
             self.seen.push((value, span));
         }
     }
 }
 
-/// What has been found wrong so far.
-#[derive(Default)]
-struct Errors(Option<Error>);
+#[cfg(test)]
+mod tests {
+    use super::{Errors, family};
+    use syn::DeriveInput;
 
-impl Errors {
-    fn push(&mut self, error: Error) {
-        match &mut self.0 {
-            Some(all) => all.combine(error),
-            None => self.0 = Some(error),
+    #[track_caller]
+    fn is_told(source: &str, told: &[&str]) {
+        let input: DeriveInput = syn::parse_str(source).unwrap();
+        let mut errors = Errors::default();
+        family(&input, &mut errors);
+        let mistakes = errors.messages();
+        assert_eq!(mistakes.len(), told.len(), "{mistakes:#?}");
+        for (mistake, told) in mistakes.iter().zip(told) {
+            assert!(mistake.contains(told), "`{mistake}` does not say `{told}`");
         }
     }
 
-    fn extend(&mut self, errors: Vec<Error>) {
-        for error in errors {
-            self.push(error);
+    #[test]
+    fn a_right_family_is_silent() {
+        is_told(
+            r#"#[event(namespace = "order", crate = my::lease, reserved(3, 5..=9),)]
+            enum E {
+                #[event(kind = "a", tag = 1, reserved(2))] A { #[event(tag = 1)] x: u32 },
+                #[event(kind = "b")] #[event(tag = 536870911)] B(#[event(tag = 3)] u32),
+                #[doc = "unit"] #[event(kind = "c-d_0", tag = 2)] C,
+            }"#,
+            &[],
+        );
+    }
+
+    #[test]
+    fn structs_unions_and_empty_enums_are_no_families() {
+        for (source, what) in [
+            ("struct S;", "this is a struct"),
+            ("union U { a: u8 }", "this is a union"),
+            ("enum E {}", "this is an empty enum"),
+        ] {
+            is_told(&format!("#[event(namespace = \"n\")] {source}"), &[what]);
         }
     }
 
-    fn into_result(self) -> Result<(), Error> {
-        self.0.map_or(Ok(()), Err)
+    #[test]
+    fn what_is_missing_is_named() {
+        is_told(
+            "enum E { #[event(kind = \"a\")] A, #[event(tag = 1)] B, C { x: u32 } }",
+            &[
+                "no namespace",
+                "`A` has no tag",
+                "`B` has no kind",
+                "`C` has no kind and no tag",
+                "the field has no tag",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_kind_or_tag_used_twice_is_shown_at_both_places() {
+        is_told(
+            r#"#[event(namespace = "n")] enum E {
+                #[event(kind = "a", tag = 1)] A { #[event(tag = 7)] x: u32, #[event(tag = 7)] y: u32 },
+                #[event(kind = "a", tag = 1)] B { #[event(tag = 7)] x: u32 },
+            }"#,
+            &[
+                "tag `7` is used twice",
+                "tag `7` is first used here",
+                "kind `a` is used twice",
+                "kind `a` is first used here",
+                "tag `1` is used twice",
+                "tag `1` is first used here",
+            ],
+        );
+    }
+
+    #[test]
+    fn tags_stay_where_protocol_buffers_can_write_them() {
+        for (tag, told) in [
+            ("0", "tag 0 is not a field number"),
+            ("536870912", "the largest is 536870911"),
+            ("99999999999999999999", "the largest is 536870911"),
+            ("19000", "keeps 19000 to 19999"),
+            ("19999", "keeps 19000 to 19999"),
+            ("6", "tag 6 is reserved here"),
+            ("8", "tag 8 is reserved here"),
+        ] {
+            let variant = format!(
+                "#[event(namespace = \"n\", reserved(6, 7..=8))] enum E {{ #[event(kind = \"a\", tag = {tag})] A }}"
+            );
+            is_told(&variant, &[told]);
+            let field = format!(
+                "#[event(namespace = \"n\")] enum E {{ #[event(kind = \"a\", tag = 6, reserved(6, 7..=8))] A(#[event(tag = {tag})] u32) }}"
+            );
+            is_told(&field, &[told]);
+        }
+    }
+
+    #[test]
+    fn kinds_and_namespaces_are_plain_lower_case_words() {
+        for name in ["Placed", "placed.late", "placed late", "", "1st", "_a", "größe"] {
+            let source = format!(
+                "#[event(namespace = \"{name}\")] enum E {{ #[event(kind = \"{name}\", tag = 1)] A }}"
+            );
+            let namespace = format!("`{name}` cannot be a namespace");
+            is_told(&source, &[&namespace, &format!("`{name}` cannot be a kind")]);
+        }
+    }
+
+    #[test]
+    fn families_are_not_generic() {
+        for generics in ["<T>", "<'a>", "<const N: usize>"] {
+            let source = format!(
+                "#[event(namespace = \"n\")] enum E{generics} {{ #[event(kind = \"a\", tag = 1)] A }}"
+            );
+            is_told(&source, &["cannot be generic"]);
+        }
+    }
+
+    #[test]
+    fn keys_stand_on_their_own_level() {
+        is_told(
+            r#"#[event(namespace = "n", kind = "x")] enum E {
+                #[event(kind = "a", tag = 1, namespace = "m")] A(#[event(tag = 1, reserved(2))] u32)
+            }"#,
+            &[
+                "`kind` does not belong on an enum",
+                "`namespace` does not belong on a variant",
+                "`reserved` does not belong on a field",
+            ],
+        );
+    }
+
+    #[test]
+    fn bad_keys_and_values_are_told_once() {
+        for (attribute, told) in [
+            ("#[event(kind = \"a\", tag = 1, tog = 2)]", "unknown key `tog`"),
+            ("#[event(kind = \"a\", tag = 1, tag = 2)]", "`tag` is given twice"),
+            ("#[event(kind = \"a\", tag)]", "`tag` needs a value"),
+            ("#[event(kind = a, tag = 1)]", "`kind` takes a string"),
+            (
+                "#[event(kind = \"a\", tag = \"1\")]",
+                "`tag` takes a field number",
+            ),
+            (
+                "#[event(kind = \"a\", tag = 1, reserved = 2)]",
+                "`reserved` takes field numbers",
+            ),
+            ("#[event(kind = \"a\" tag = 1)]", "expected `,`"),
+            ("#[event]", "expected attribute arguments"),
+        ] {
+            is_told(
+                &format!("#[event(namespace = \"n\")] enum E {{ {attribute} A }}"),
+                &[told],
+            );
+        }
     }
 }
