@@ -38,12 +38,15 @@ pub use memory::{
 };
 #[cfg(feature = "work")]
 pub use work::{
+    claim::{Claim, ClaimBuilder, ClaimError, ExclusiveOutput, Fence, FenceError, Lost},
+    clock::{Clock, ManualClock, SystemClock},
     event::{EventError, EventRecord, LeaseEvent},
     ledger::{self, Ledger},
     reducer::{Reducer, ReducerContext, Refusal, Replayer, TypedReducer, replay},
     registrar::{
-        Lease, LeaseChange, LeaseConflict, LeaseError, LeaseReducer, LeaseReducerState, LeaseState,
-        LeaseSummary, ReleaseReason, helpers,
+        Busy, Completion, Durability, FencingToken, Lease, LeaseChange, LeaseConflict, LeaseError,
+        LeaseReducer, LeaseReducerState, LeaseState, LeaseSummary, LedgerEvent, PublicKey, Registrar,
+        RegistrarBuilder, RegistrarError, ReleaseReason, Signer, helpers,
     },
     tick::{ClockId, Tick},
 };

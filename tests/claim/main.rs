@@ -1,1 +1,3 @@
 //! Promises of the `claim` area, through the public API.
+
+mod holding;

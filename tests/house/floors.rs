@@ -15,15 +15,17 @@ const ROOMS: &[(&str, &[&str])] = &[
         "memory/scope",
         &["sync", "memory/strategy", "memory/pool", "memory/owner"],
     ),
+    ("work/random", &[]),
     ("work/tick", &[]),
     ("work/event", &["sync", "work/tick"]),
-    ("work/clock", &["sync", "work/tick"]),
+    ("work/clock", &["sync", "work/random", "work/tick"]),
     ("work/reducer", &["sync", "work/tick", "work/event"]),
     ("work/ledger", &["sync", "work/tick", "work/event"]),
     (
         "work/registrar",
         &[
             "sync",
+            "work/random",
             "work/tick",
             "work/event",
             "work/clock",

@@ -1,1 +1,3 @@
 //! Promises of the `registrar` area, through the public API.
+
+mod commands;

@@ -1,10 +1,13 @@
 //! The work wing: exclusive work as events in a ledger.
 //!
-//! Floors, each may use the ones below it: `event`, `tick`, `clock` (F1); `reducer`, `ledger` (F2); `registrar` (F3);
+//! Floors, each may use the ones below it: `random`, `event`, `tick`, `clock` (F1); `reducer`, `ledger` (F2); `registrar` (F3);
 //! `claim` (F4). `ledger` knows nothing of leases, `reducer` has no clock and no IO, `claim` no SQL.
 
+pub(crate) mod claim;
+pub(crate) mod clock;
 pub(crate) mod event;
 pub mod ledger;
+mod random;
 pub(crate) mod reducer;
 pub(crate) mod registrar;
 pub(crate) mod tick;

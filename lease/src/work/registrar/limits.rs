@@ -57,6 +57,16 @@ pub(super) fn check(found: &Found<'_>) -> Result<(), LeaseError> {
     }
 }
 
+/// Whether `id` can be an id.
+pub(super) fn check_id(field: &str, id: &str) -> Result<(), LeaseError> {
+    check_len(field, id.len(), 1, ID)
+}
+
+/// Whether `reason` can be a reason.
+pub(super) fn check_reason(field: &str, reason: &str) -> Result<(), LeaseError> {
+    check_len(field, reason.len(), 0, REASON)
+}
+
 fn check_len(field: &str, len: usize, shortest: usize, longest: usize) -> Result<(), LeaseError> {
     if (shortest..=longest).contains(&len) {
         return Ok(());

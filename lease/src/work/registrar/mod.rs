@@ -1,22 +1,54 @@
 //! The registrar: who holds which work item, decided by events.
 //!
-//! The pure half is here whole: [`Lease`] and its states, the events that change it ([`LeaseChange`]), the rules
-//! ([`LeaseReducer`]), and what can be asked of the result ([`LeaseReducerState`]).
+//! The pure half: [`Lease`] and its states, the events that change it ([`LeaseChange`]), the rules
+//! ([`LeaseReducer`]), what can be asked of the result ([`LeaseReducerState`]), and what becomes of a command
+//! (`decide`). The other half gets commands to it: [`Registrar`] queues them, one writer thread a process decides,
+//! appends, applies, syncs and answers through a [`Completion`].
 
+mod builder;
+mod busy;
 mod change;
+pub(crate) mod command;
+mod completion;
 mod conflicts;
+pub(crate) mod core;
+mod decide;
 mod error;
+mod expiry;
+mod failure;
+mod handle;
 pub mod helpers;
+#[cfg(feature = "sqlite")]
+mod key_file;
 mod lease;
+mod ledger_event;
 mod limits;
+#[cfg(feature = "sqlite")]
+mod opened;
+mod projection;
 mod reducer;
+pub(crate) mod reply;
+mod signing;
 mod state;
+mod token;
+mod visit;
+mod waiting;
+mod writer;
 
+pub(crate) use self::completion::Completer;
 pub use self::{
+    builder::{Durability, RegistrarBuilder},
+    busy::Busy,
     change::LeaseChange,
+    completion::Completion,
     conflicts::LeaseConflict,
     error::LeaseError,
+    failure::RegistrarError,
+    handle::Registrar,
     lease::{Lease, LeaseState, LeaseSummary, ReleaseReason},
+    ledger_event::LedgerEvent,
     reducer::LeaseReducer,
+    signing::{PublicKey, Signer},
     state::LeaseReducerState,
+    token::FencingToken,
 };

@@ -1,0 +1,205 @@
+//! What a claim, its renewals and its watchers share: until when the claim can be trusted.
+//!
+//! Invariants: whether the claim is held is computed from the clock each time, never remembered; the end is only moved
+//! under the lock, and only while the old end still holds by the clock read under the same lock, so a claim that was
+//! once seen lost stays lost.
+
+use std::collections::HashMap;
+use std::task::Waker;
+use std::time::Duration;
+
+use crate::sync::{Mutex, lock};
+use crate::work::registrar::{FencingToken, Lease, Registrar};
+use crate::work::tick::Tick;
+
+/// The smallest distance between a claim's give-up point and its end.
+const SMALLEST_MARGIN: Duration = Duration::from_millis(50);
+
+pub(crate) struct Hold {
+    pub(crate) registrar: Registrar,
+    pub(crate) lease_id: String,
+    pub(crate) work_id: String,
+    pub(crate) token: FencingToken,
+    pub(crate) ttl: Duration,
+    /// The claim is not renewed beyond this tick.
+    pub(crate) at_most: Option<Tick>,
+    term: Mutex<Term>,
+}
+
+struct Term {
+    lease: Lease,
+    /// From here on the claim is not to be trusted. `None` once it has ended in the ledger.
+    give_up: Option<Tick>,
+    /// When to ask for the next term; `None` while an answer is under way and when there is no further term.
+    renew: Option<Tick>,
+    watchers: Watchers,
+}
+
+#[derive(Default)]
+struct Watchers {
+    next_id: u64,
+    wakers: HashMap<u64, Waker>,
+    callbacks: Vec<Callback>,
+}
+
+pub(crate) type Callback = Box<dyn FnOnce() + Send>;
+
+/// What is to be done about a hold, and when to look again.
+pub(crate) enum Due {
+    /// Ask for another term, then look again at the give-up point.
+    Renew { give_up: Tick },
+    /// Nothing before this tick.
+    Later(Tick),
+    /// It is lost.
+    Lost,
+}
+
+impl Hold {
+    pub(crate) fn new(
+        registrar: Registrar,
+        lease: Lease,
+        token: FencingToken,
+        ttl: Duration,
+        at_most: Option<Duration>,
+    ) -> Self {
+        let at_most = at_most.and_then(|most| Some(lease.issued_at_tick?.saturating_add(most)));
+        let mut term = Term {
+            give_up: None,
+            renew: None,
+            watchers: Watchers::default(),
+            lease,
+        };
+        term.begin(ttl, at_most);
+        Self {
+            lease_id: term.lease.lease_id.clone(),
+            work_id: term.lease.work_id.clone(),
+            registrar,
+            token,
+            ttl,
+            at_most,
+            term: Mutex::new(term),
+        }
+    }
+
+    pub(crate) fn lease(&self) -> Lease {
+        lock(&self.term).lease.clone()
+    }
+
+    /// How long the claim can still be trusted; `None` when it cannot.
+    pub(crate) fn remaining(&self) -> Option<Duration> {
+        lock(&self.term).remaining(&self.registrar)
+    }
+
+    /// What to do now.
+    pub(crate) fn due(&self) -> Due {
+        let mut term = lock(&self.term);
+        let now = self.registrar.clock().tick();
+        let Some(give_up) = term.give_up.filter(|give_up| !now.has_reached(give_up)) else {
+            return Due::Lost;
+        };
+        match term.renew {
+            Some(renew) if now.has_reached(&renew) => {
+                term.renew = None;
+                Due::Renew { give_up }
+            }
+            Some(renew) if give_up.has_reached(&renew) => Due::Later(renew),
+            _ => Due::Later(give_up),
+        }
+    }
+
+    /// The registrar has extended the lease; `false` if that came too late to be trusted.
+    pub(crate) fn extend(&self, lease: Lease) -> bool {
+        let mut term = lock(&self.term);
+        if term.remaining(&self.registrar).is_none() {
+            return false;
+        }
+        term.lease = lease;
+        term.begin(self.ttl, self.at_most);
+        true
+    }
+
+    /// The renewal failed for a reason that may pass: ask again after `pause`.
+    pub(crate) fn retry_after(&self, pause: Duration) {
+        let now = self.registrar.clock().tick();
+        lock(&self.term).renew = Some(now.saturating_add(pause));
+    }
+
+    /// The lease has ended in the ledger, whoever ended it.
+    pub(crate) fn end(&self) {
+        let mut term = lock(&self.term);
+        term.give_up = None;
+        term.renew = None;
+    }
+
+    /// Wakes `waker` when the claim is lost or given back; the id is for [`forget`](Self::forget).
+    pub(crate) fn wake_at_end(&self, id: Option<u64>, waker: &Waker) -> u64 {
+        let mut term = lock(&self.term);
+        let watchers = &mut term.watchers;
+        let id = id.unwrap_or_else(|| {
+            watchers.next_id += 1;
+            watchers.next_id
+        });
+        let old = watchers.wakers.insert(id, waker.clone());
+        drop(term);
+        drop(old);
+        id
+    }
+
+    pub(crate) fn forget(&self, id: u64) {
+        let old = lock(&self.term).watchers.wakers.remove(&id);
+        drop(old);
+    }
+
+    /// Runs `callback` when the claim is lost; gives it back when that has happened already.
+    pub(crate) fn call_at_loss(&self, callback: Callback) -> Result<(), Callback> {
+        let mut term = lock(&self.term);
+        if term.remaining(&self.registrar).is_none() {
+            return Err(callback);
+        }
+        term.watchers.callbacks.push(callback);
+        Ok(())
+    }
+
+    /// Wakes all who wait for the end.
+    pub(crate) fn wake_all(&self) {
+        let wakers: Vec<_> = lock(&self.term).watchers.wakers.drain().collect();
+        for (_, waker) in wakers {
+            waker.wake();
+        }
+    }
+
+    /// Takes the callbacks, to be run once.
+    pub(crate) fn take_callbacks(&self) -> Vec<Callback> {
+        std::mem::take(&mut lock(&self.term).watchers.callbacks)
+    }
+}
+
+impl Term {
+    /// A term begins: the lease says until when.
+    fn begin(&mut self, ttl: Duration, at_most: Option<Tick>) {
+        let Some(end) = self.lease.expires_at_tick else {
+            return;
+        };
+        let margin = (ttl / 20).max(SMALLEST_MARGIN);
+        self.give_up = Some(saturating_sub(end, margin));
+        let is_last = at_most.is_some_and(|most| end.has_reached(&most));
+        // A third of the time has passed when two thirds are left.
+        self.renew = (!is_last).then(|| saturating_sub(end, ttl * 2 / 3));
+    }
+
+    fn remaining(&self, registrar: &Registrar) -> Option<Duration> {
+        let now = registrar.clock().tick();
+        let give_up = self.give_up.filter(|give_up| !now.has_reached(give_up))?;
+        now.until(&give_up)
+    }
+}
+
+/// The tick that is `duration` earlier.
+fn saturating_sub(tick: Tick, duration: Duration) -> Tick {
+    let zero = Tick { value: 0, ..tick };
+    let counts = zero.saturating_add(duration).value;
+    Tick {
+        value: tick.value.saturating_sub(counts),
+        ..tick
+    }
+}

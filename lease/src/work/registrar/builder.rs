@@ -1,0 +1,224 @@
+//! How a registrar is put together and finds, or founds, its ledger.
+
+use crate::sync::{Arc, thread};
+use crate::work::clock::{Clock, SystemClock};
+use crate::work::event::EventRecord;
+use crate::work::ledger::{Ledger, MemoryLedger, NewRecord};
+use crate::work::registrar::core::Core;
+use crate::work::registrar::decide::trust_key;
+use crate::work::registrar::handle::Shared;
+#[cfg(feature = "sqlite")]
+use crate::work::registrar::opened;
+use crate::work::registrar::projection::Projection;
+use crate::work::registrar::{Registrar, RegistrarError, Signer, writer};
+
+/// When a command is acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Durability {
+    /// When it is on disk: it survives a power cut.
+    #[default]
+    Synced,
+    /// When it is written: it survives the process, not a power cut. Fencing tokens still never repeat.
+    Buffered,
+}
+
+/// Puts a [`Registrar`] together; see [`Registrar::builder`].
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it opens a registrar"]
+pub struct RegistrarBuilder {
+    clock: Arc<dyn Clock>,
+    signer: Option<Signer>,
+    actor: Option<String>,
+    durability: Durability,
+}
+
+/// Where the key comes from when the caller brings none.
+pub(super) trait KeySource {
+    /// The key, if there is one.
+    fn load(&self) -> Result<Option<Signer>, RegistrarError>;
+
+    /// Makes the key of a ledger that has no records; called inside its write section.
+    fn create(&self) -> Result<Signer, RegistrarError>;
+
+    /// A ledger has records, but there is no key.
+    fn missing(&self) -> RegistrarError;
+}
+
+/// A key that ends with its registrar.
+struct NewKey;
+
+impl KeySource for NewKey {
+    fn load(&self) -> Result<Option<Signer>, RegistrarError> {
+        Ok(None)
+    }
+
+    fn create(&self) -> Result<Signer, RegistrarError> {
+        Ok(Signer::generate())
+    }
+
+    fn missing(&self) -> RegistrarError {
+        RegistrarError::SignerUntrusted {
+            public_key: "of a new signer".to_owned(),
+        }
+    }
+}
+
+impl RegistrarBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            clock: Arc::new(SystemClock::new()),
+            signer: None,
+            actor: None,
+            durability: Durability::default(),
+        }
+    }
+
+    /// Judges by this clock instead of the machine's: a [`ManualClock`](crate::ManualClock) in tests.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Signs with this key instead of the one beside the ledger. A ledger that has records must
+    /// [trust](Registrar::trust) it.
+    pub fn signer(mut self, signer: Signer) -> Self {
+        self.signer = Some(signer);
+        self
+    }
+
+    /// Acts under this name instead of `host/pid/random`. Whoever shares a name is taken for the same holder.
+    pub fn actor(mut self, actor: impl Into<String>) -> Self {
+        self.actor = Some(actor.into());
+        self
+    }
+
+    /// Acknowledges at this point.
+    pub const fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// Opens a registrar on a new ledger in memory.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistrarError::Thread`] when the system has no thread to spare.
+    pub fn in_memory(self) -> Result<Registrar, RegistrarError> {
+        self.on(Arc::new(MemoryLedger::new()))
+    }
+
+    /// Opens a registrar on any ledger. Without a [`signer`](Self::signer) it makes a new key, which only a ledger
+    /// without records trusts.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistrarError::Ledger`] when the ledger cannot be used, [`RegistrarError::SignerUntrusted`] when it has
+    /// records and does not trust the key.
+    pub fn on(self, ledger: Arc<dyn Ledger>) -> Result<Registrar, RegistrarError> {
+        let shared = self.found(ledger, &NewKey)?;
+        Ok(self.handle(shared))
+    }
+
+    /// Opens the ledger at `path` as [`Registrar::open`] does.
+    ///
+    /// If this process has it open already, only the [`actor`](Self::actor) counts; everything else is as it was
+    /// opened first.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Registrar::open`], and [`RegistrarError::SignerUntrusted`].
+    #[cfg(feature = "sqlite")]
+    pub fn open(self, path: impl AsRef<std::path::Path>) -> Result<Registrar, RegistrarError> {
+        let shared = opened::share(path.as_ref(), |ledger, key| self.found(ledger, &key))?;
+        Ok(self.handle(shared))
+    }
+
+    fn handle(self, shared: Arc<Shared>) -> Registrar {
+        let actor = self.actor.unwrap_or_else(|| shared.0.session.clone());
+        Registrar::new(shared, actor.into())
+    }
+
+    /// Replays the ledger, after making its first record if it has none, and starts the writer.
+    fn found(&self, ledger: Arc<dyn Ledger>, key: &dyn KeySource) -> Result<Arc<Shared>, RegistrarError> {
+        let session = default_actor();
+        let signer = self.signer_of(&*ledger, key, &session)?;
+        let mut projection = Projection::new(ledger.epoch()?);
+        projection.trust_own(signer.public_key());
+        projection.catch_up(&*ledger, self.clock.tick())?;
+        if !projection.keys().trusts(signer.public_key()) {
+            return Err(RegistrarError::SignerUntrusted {
+                public_key: signer.public_key().to_string(),
+            });
+        }
+        let clock = Arc::clone(&self.clock);
+        let shared = Arc::new(Shared(Arc::new(Core::new(
+            ledger,
+            clock,
+            signer,
+            session,
+            self.durability,
+            projection,
+        ))));
+        let writer = Arc::clone(&shared.0);
+        thread::Builder::new()
+            .name("lease-registrar".to_owned())
+            .spawn(move || writer::run(&writer))
+            .map_err(|error| RegistrarError::Thread(Arc::new(error)))?;
+        Ok(shared)
+    }
+
+    /// The key to sign with; a ledger without records gets its first one, which says that it trusts this key.
+    fn signer_of(
+        &self,
+        ledger: &dyn Ledger,
+        key: &dyn KeySource,
+        session: &str,
+    ) -> Result<Signer, RegistrarError> {
+        if let Some(signer) = self.own_signer(key)?
+            && ledger.head()?.sequence > 0
+        {
+            return Ok(signer);
+        }
+        // The ledger is new, or somebody is just making it: inside the section it is one or the other.
+        let mut section = ledger.enter()?;
+        let own = self.own_signer(key)?;
+        let head = ledger.head()?;
+        if head.sequence > 0 {
+            return own.ok_or_else(|| key.missing());
+        }
+        let signer = match own {
+            Some(signer) => signer,
+            None => key.create()?,
+        };
+        let first = trust_key(signer.public_key(), Vec::new());
+        let record = EventRecord::new(first.event_type, session, first.actor_id, first.payload)
+            .at(self.clock.wall(), Some(self.clock.tick()));
+        section.append(&head, &[NewRecord::from(record)])?;
+        drop(section);
+        ledger.sync()?;
+        Ok(signer)
+    }
+
+    fn own_signer(&self, key: &dyn KeySource) -> Result<Option<Signer>, RegistrarError> {
+        match &self.signer {
+            Some(signer) => Ok(Some(signer.clone())),
+            None => key.load(),
+        }
+    }
+}
+
+/// `host/pid/random`, short enough for an id.
+fn default_actor() -> String {
+    const LONGEST_HOST: usize = 64;
+    let uname = rustix::system::uname();
+    let mut host = uname.nodename().to_string_lossy().into_owned();
+    while host.len() > LONGEST_HOST {
+        host.pop();
+    }
+    format!(
+        "{host}/{}/{}",
+        std::process::id(),
+        crate::work::random::hex::<8>()
+    )
+}

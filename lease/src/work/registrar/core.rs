@@ -1,0 +1,166 @@
+//! What all handles of a registrar share: its ledger, its clock, its key, its view, its queue.
+//!
+//! Invariants: only the writer thread enters the ledger's write section; nothing is signed and no foreign code runs
+//! while it is inside; the view's lock is never held while waiting for the section.
+
+use std::any::Any;
+use std::collections::{HashMap, VecDeque};
+
+use crate::sync::{Arc, Condvar, Mutex, OnceLock, lock};
+use crate::work::clock::Clock;
+use crate::work::ledger::Ledger;
+use crate::work::registrar::command::Request;
+use crate::work::registrar::projection::Projection;
+use crate::work::registrar::reply::Reply;
+use crate::work::registrar::{Completer, Completion, Durability, LeaseReducer, RegistrarError, Signer};
+use crate::work::tick::Tick;
+
+pub(crate) struct Core {
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) signer: Signer,
+    /// Written into every record as its session: which registrar, of which process.
+    pub(crate) session: String,
+    pub(crate) durability: Durability,
+    pub(crate) projection: Mutex<Projection>,
+    pub(super) queue: Mutex<Queue>,
+    pub(super) arrived: Condvar,
+    endings: Mutex<HashMap<String, Ending>>,
+    companion: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+/// What is called when a lease has ended in the ledger.
+type Ending = Arc<dyn Fn() + Send + Sync>;
+
+/// What waits for the writer.
+#[derive(Default)]
+pub(super) struct Queue {
+    pub(super) commands: VecDeque<Queued>,
+    /// No more commands are taken; the writer does what is queued and ends.
+    pub(super) is_closed: bool,
+    /// The writer has ended.
+    pub(super) is_over: bool,
+    /// Who waits for that.
+    pub(super) closers: Vec<Completer<(), RegistrarError>>,
+}
+
+/// A command in the queue.
+pub(crate) struct Queued {
+    pub(crate) request: Request,
+    pub(crate) reply: Box<dyn Reply>,
+    /// While the work item is busy: wait until this tick before saying so.
+    pub(crate) patience: Option<Tick>,
+    /// Whether it stood first in its line.
+    pub(crate) was_first: bool,
+    /// Whether the answer has to wait for the disk.
+    pub(crate) is_durable: bool,
+}
+
+impl Core {
+    pub(crate) fn new(
+        ledger: Arc<dyn Ledger>,
+        clock: Arc<dyn Clock>,
+        signer: Signer,
+        session: String,
+        durability: Durability,
+        projection: Projection,
+    ) -> Self {
+        Self {
+            ledger,
+            clock,
+            signer,
+            session,
+            durability,
+            projection: Mutex::new(projection),
+            queue: Mutex::new(Queue::default()),
+            arrived: Condvar::new(),
+            endings: Mutex::new(HashMap::new()),
+            companion: OnceLock::new(),
+        }
+    }
+
+    /// Queues a command.
+    pub(crate) fn submit(&self, queued: Queued) {
+        let mut queue = lock(&self.queue);
+        if queue.is_closed {
+            drop(queue);
+            queued.reply.answer(Err(RegistrarError::Closed));
+            return;
+        }
+        queue.commands.push_back(queued);
+        drop(queue);
+        self.arrived.notify_one();
+    }
+
+    /// Takes no more commands; answers once everything queued is done and on disk.
+    pub(crate) fn close(&self) -> Completion<()> {
+        let (completer, completion) = Completion::pair();
+        let mut queue = lock(&self.queue);
+        queue.is_closed = true;
+        if queue.is_over {
+            drop(queue);
+            completer.complete(Ok(()));
+        } else {
+            queue.closers.push(completer);
+            drop(queue);
+            self.arrived.notify_one();
+        }
+        completion
+    }
+
+    /// The same without anybody who waits.
+    pub(crate) fn shut(&self) {
+        lock(&self.queue).is_closed = true;
+        self.arrived.notify_one();
+    }
+
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn is_closed(&self) -> bool {
+        lock(&self.queue).is_closed
+    }
+
+    /// Reads what others have appended.
+    pub(crate) fn catch_up(&self) -> Result<(), RegistrarError> {
+        let ended = lock(&self.projection).catch_up(&*self.ledger, self.clock.tick())?;
+        self.announce(ended);
+        Ok(())
+    }
+
+    /// The state after everything that is in the ledger by now.
+    pub(crate) fn fresh(&self) -> Result<Arc<LeaseReducer>, RegistrarError> {
+        let mut projection = lock(&self.projection);
+        let ended = projection.catch_up(&*self.ledger, self.clock.tick())?;
+        let snapshot = projection.snapshot();
+        drop(projection);
+        self.announce(ended);
+        Ok(snapshot)
+    }
+
+    /// Calls `ending` when the lease has ended in the ledger, as soon as this registrar sees it.
+    pub(crate) fn watch(&self, lease_id: &str, ending: Ending) {
+        lock(&self.endings).insert(lease_id.to_owned(), ending);
+    }
+
+    pub(crate) fn unwatch(&self, lease_id: &str) {
+        lock(&self.endings).remove(lease_id);
+    }
+
+    /// Tells those who watch these leases.
+    pub(crate) fn announce(&self, ended: Vec<String>) {
+        for lease_id in ended {
+            let ending = lock(&self.endings).remove(&lease_id);
+            if let Some(ending) = ending {
+                ending();
+            }
+        }
+    }
+
+    /// The one `T` that a higher floor keeps with this registrar.
+    pub(crate) fn companion<T: Any + Send + Sync>(&self, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
+        let companion = self.companion.get_or_init(|| make());
+        match Arc::clone(companion).downcast() {
+            Ok(companion) => companion,
+            Err(_) => unreachable!("one floor keeps one kind of companion"),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What can go wrong with a command.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::sync::Arc;
+use crate::work::event::EventError;
+use crate::work::ledger::LedgerError;
+use crate::work::registrar::{Busy, LeaseError};
+
+/// A registrar did not do what it was asked; unless it says otherwise, nothing changed.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum RegistrarError {
+    /// The rules of leases refuse it.
+    #[error(transparent)]
+    Lease(Arc<LeaseError>),
+    /// The work item cannot be had now.
+    #[error("the work item is {0}")]
+    Busy(Busy),
+    /// The ledger could not be read or written.
+    #[error(transparent)]
+    Ledger(Arc<LedgerError>),
+    /// It is in the ledger, but the ledger could not be synced: a power cut may take it back.
+    #[error("the command was written, but whether it would survive a power cut is unknown")]
+    OutcomeUnknown(#[source] Arc<LedgerError>),
+    /// A user's event cannot be written down.
+    #[error(transparent)]
+    Event(Arc<EventError>),
+    /// The lease changed twice while the command was being signed.
+    #[error("the lease `{lease_id}` changed while the command was being signed")]
+    Superseded {
+        /// The lease.
+        lease_id: String,
+    },
+    /// The registrar was closed.
+    #[error("the registrar is closed")]
+    Closed,
+    /// The ledger has records, but the key it was signed with is gone.
+    #[error("the ledger has records but its key `{path}` is missing")]
+    SignerMissing {
+        /// Where the key should be.
+        path: PathBuf,
+    },
+    /// The key can be read by others, so anybody could have signed with it.
+    #[error("the key `{path}` can be read by others (mode {mode:o}, at most 600 is safe)")]
+    KeyExposed {
+        /// The key file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The key file is not a key.
+    #[error("the key `{path}` has {len} bytes, not 32")]
+    KeyMalformed {
+        /// The key file.
+        path: PathBuf,
+        /// How long it is.
+        len: u64,
+    },
+    /// The key file could not be read or written.
+    #[error("the key `{path}` could not be read or written")]
+    KeyFile {
+        /// The key file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// The ledger does not trust the key this registrar would sign with.
+    #[error("the ledger does not trust the key {public_key}")]
+    SignerUntrusted {
+        /// The public key, in hexadecimal.
+        public_key: String,
+    },
+    /// The system refused a thread.
+    #[error("no thread could be started for the registrar")]
+    Thread(#[source] Arc<io::Error>),
+}
+
+impl From<LeaseError> for RegistrarError {
+    fn from(error: LeaseError) -> Self {
+        Self::Lease(Arc::new(error))
+    }
+}
+
+impl From<LedgerError> for RegistrarError {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(Arc::new(error))
+    }
+}
+
+impl From<EventError> for RegistrarError {
+    fn from(error: EventError) -> Self {
+        Self::Event(Arc::new(error))
+    }
+}

@@ -1,0 +1,442 @@
+//! The registrar as its users see it: a handle that is cheap to clone.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::sync::{Arc, OnceLock};
+use crate::work::clock::Clock;
+use crate::work::event::{EventRecord, LeaseEvent};
+use crate::work::ledger::{Head, Ledger, Objection, RecordVerifier};
+use crate::work::reducer::Reducer as _;
+use crate::work::registrar::command::{IssueRequest, Note, Release, Request, Target};
+use crate::work::registrar::core::{Core, Queued};
+use crate::work::registrar::projection::Projection;
+use crate::work::registrar::reply::{Answer, Callback, Outcome, Reply, Withdrawable};
+use crate::work::registrar::{
+    Completion, Lease, LeaseChange, LeaseError, LeaseReducerState, PublicKey, RegistrarBuilder,
+    RegistrarError, ReleaseReason,
+};
+use crate::work::tick::Tick;
+
+/// Who issues, renews, revokes and expires leases on one ledger.
+///
+/// A handle is cheap to clone and safe to share; all clones, and all processes that open the same ledger, agree on who
+/// holds what. Most programs only ever [`try_claim`](Self::try_claim): the claim renews itself and releases itself. The
+/// commands here are what claims are made of, and what operators need.
+///
+/// Every command returns a [`Completion`], to be waited for on a thread or awaited on any executor. A command that is
+/// acknowledged has reached the disk, except renewals, which need not.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use lease::{ClaimError, Registrar, ReleaseReason};
+/// use std::time::Duration;
+///
+/// let jobs = Registrar::in_memory()?;
+/// let claim = jobs.try_claim("nightly/report", Duration::from_secs(60)).wait()?;
+///
+/// match jobs.try_claim("nightly/report", Duration::from_secs(60)).wait() {
+///     Err(ClaimError::Busy(busy)) => assert_eq!(busy.holder(), jobs.actor()),
+///     other => panic!("{other:?}"),
+/// }
+/// claim.release(ReleaseReason::Completed).wait()?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Registrar {
+    shared: Arc<Shared>,
+    actor: Arc<str>,
+}
+
+/// What the handles hold together: when the last one goes, the writer finishes what is queued and ends.
+pub(super) struct Shared(pub(super) Arc<Core>);
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.0.shut();
+    }
+}
+
+static GLOBAL: OnceLock<Registrar> = OnceLock::new();
+
+/// Opening.
+impl Registrar {
+    pub(super) fn new(shared: Arc<Shared>, actor: Arc<str>) -> Self {
+        Self { shared, actor }
+    }
+
+    /// A registrar whose ledger lives in memory and ends with it: for tests, and for work inside one process.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistrarError::Thread`] when the system has no thread to spare.
+    pub fn in_memory() -> Result<Self, RegistrarError> {
+        Self::builder().in_memory()
+    }
+
+    /// Opens the ledger at `path`, a directory, and makes it if there is none.
+    ///
+    /// Any number of processes may have it open. Opening it twice in one process gives two handles of one registrar.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistrarError::Ledger`] when the directory is no ledger or cannot be used, [`RegistrarError::SignerMissing`]
+    /// when its key is gone, [`RegistrarError::KeyExposed`] when others can read it.
+    #[cfg(feature = "sqlite")]
+    pub fn open(path: impl AsRef<std::path::Path>) -> Result<Self, RegistrarError> {
+        Self::builder().open(path)
+    }
+
+    /// A registrar with a clock, a key, an actor or a ledger of your own.
+    pub fn builder() -> RegistrarBuilder {
+        RegistrarBuilder::new()
+    }
+
+    /// Makes this the registrar of `#[leased(exclusive, …)]` functions that name none; for the whole process, once.
+    ///
+    /// # Errors
+    ///
+    /// Gives the registrar back if there is one already.
+    pub fn install_global(self) -> Result<(), Self> {
+        GLOBAL.set(self)
+    }
+
+    /// The registrar that was [installed](Self::install_global).
+    pub fn global() -> Option<&'static Self> {
+        GLOBAL.get()
+    }
+
+    /// The same registrar for another actor.
+    #[must_use]
+    pub fn with_actor(&self, actor: impl Into<String>) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            actor: actor.into().into(),
+        }
+    }
+}
+
+/// Commands.
+impl Registrar {
+    /// Issues a lease on `work` to this handle's actor, without the guard that a claim is: it ends after `ttl` unless
+    /// it is renewed.
+    ///
+    /// If the lease in the way is past its end, it is expired first. A lease that is issued to an abandoned completion
+    /// is released again.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistrarError::Busy`] when somebody holds the work item or it is closed; [`LeaseError::InvalidInput`] for a
+    /// `ttl` under a second or an id that is not 1 to 128 bytes long.
+    pub fn issue(&self, work: impl Into<String>, ttl: Duration) -> Completion<Lease> {
+        let request = self.issue_request(work.into(), ttl);
+        let registrar = self.clone();
+        let (completer, completion) = Completion::pair_giving_back(move |lease: Lease| {
+            registrar.release_quietly(lease.lease_id, lease.actor_id, ReleaseReason::Voluntary);
+        });
+        self.submit(Queued {
+            request: Request::Issue(request),
+            reply: Box::new(Withdrawable {
+                completer,
+                finish: last_lease,
+            }),
+            patience: None,
+            was_first: false,
+            is_durable: true,
+        });
+        completion
+    }
+
+    /// Extends a lease to `ttl` from now. Not called durable: a power cut ends every holder anyway.
+    ///
+    /// # Errors
+    ///
+    /// [`LeaseError::LeaseNotFound`], [`LeaseError::LeaseAlreadyTerminal`], [`LeaseError::LeaseExpired`] when its end
+    /// has come, [`LeaseError::RenewalDoesNotExtend`].
+    pub fn renew(&self, lease_id: impl Into<String>, ttl: Duration) -> Completion<Lease> {
+        let request = Request::Renew {
+            lease_id: lease_id.into(),
+            ttl,
+            not_after: None,
+        };
+        self.command(request, false, last_lease)
+    }
+
+    /// Gives a lease of this handle's actor back.
+    ///
+    /// # Errors
+    ///
+    /// [`LeaseError::LeaseNotFound`], [`LeaseError::LeaseAlreadyTerminal`], [`LeaseError::Unauthorized`] when the actor
+    /// is not its holder.
+    pub fn release(&self, lease_id: impl Into<String>, reason: ReleaseReason) -> Completion<Lease> {
+        let release = Release {
+            lease_id: lease_id.into(),
+            actor_id: self.actor.to_string(),
+            reason,
+        };
+        self.command(Request::Release(release), true, last_lease)
+    }
+
+    /// Takes a lease back from its holder, whoever that is. The holder learns of it at its next renewal, in this
+    /// process at once.
+    ///
+    /// # Errors
+    ///
+    /// [`LeaseError::LeaseNotFound`], [`LeaseError::LeaseAlreadyTerminal`]; [`LeaseError::InvalidInput`] for a reason
+    /// over 128 bytes.
+    pub fn revoke(&self, lease_id: impl Into<String>, reason: impl Into<String>) -> Completion<Lease> {
+        let request = Request::Revoke {
+            target: Target::Lease(lease_id.into()),
+            reason: reason.into(),
+        };
+        self.command(request, true, last_lease)
+    }
+
+    /// Takes back whatever lease is active on a work item, as [`revoke`](Self::revoke) does.
+    ///
+    /// # Errors
+    ///
+    /// [`LeaseError::LeaseNotFound`] when there is none.
+    pub fn revoke_work(&self, work: impl Into<String>, reason: impl Into<String>) -> Completion<Lease> {
+        let request = Request::Revoke {
+            target: Target::Work(work.into()),
+            reason: reason.into(),
+        };
+        self.command(request, true, last_lease)
+    }
+
+    /// Expires every lease whose end has come, and revokes those whose clock is gone for good; returns them.
+    ///
+    /// Nobody has to call this to get a work item: issuing expires what is in its way.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistrarError::Ledger`] when the ledger cannot be used.
+    pub fn expire_due(&self) -> Completion<Vec<Lease>> {
+        self.command(Request::ExpireDue, true, |answer| Ok(answer?.leases))
+    }
+
+    /// Writes an event of a user's own family into the ledger, and returns the position of its record.
+    ///
+    /// # Errors
+    ///
+    /// [`LeaseError::InvalidInput`] for the namespaces `lease` and `ledger`, which are the registrar's own.
+    pub fn record<E: LeaseEvent>(&self, event: &E) -> Completion<u64> {
+        if [LeaseChange::NAMESPACE, super::LedgerEvent::NAMESPACE].contains(&E::NAMESPACE) {
+            let reason = format!("the namespace `{}` is the registrar's own", E::NAMESPACE);
+            return Completion::ready(Err(LeaseError::invalid_input("event_type", reason).into()));
+        }
+        let note = Note {
+            event_type: event.event_type(),
+            actor_id: self.actor.to_string(),
+            payload: event.encode(),
+        };
+        self.command(Request::Record(note), true, |answer| Ok(answer?.sequence))
+    }
+
+    /// Trusts another key: registrars that sign with it may write to this ledger from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistrarError::Ledger`] when the ledger cannot be used.
+    pub fn trust(&self, key: PublicKey) -> Completion<()> {
+        self.command(Request::TrustKey(key), true, |answer| answer.map(drop))
+    }
+
+    /// Takes no more commands, does what is queued, among it what dropped claims left, and syncs.
+    ///
+    /// This closes the registrar for all its handles. Claims that are still held are not renewed any more; release or
+    /// drop them before.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistrarError::OutcomeUnknown`] when the last sync failed.
+    pub fn close(&self) -> Completion<()> {
+        self.core().close()
+    }
+}
+
+/// Questions.
+impl Registrar {
+    /// Who this handle acts as: by default `host/pid/random`, so that two processes never pass for one another.
+    pub fn actor(&self) -> &str {
+        &self.actor
+    }
+
+    /// The key that this registrar signs with; its public half.
+    pub fn public_key(&self) -> PublicKey {
+        self.core().signer.public_key()
+    }
+
+    /// The ledger, for those who read its history.
+    pub fn ledger(&self) -> &dyn Ledger {
+        &*self.core().ledger
+    }
+
+    /// The clock that decides.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.core().clock
+    }
+
+    /// Asks the state that includes everything in the ledger by now.
+    ///
+    /// The closure looks at a snapshot: it may take its time and call the registrar. Cost: reading what others have
+    /// appended since this registrar last looked; while the closure runs, the next change copies the state.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistrarError::Ledger`] when the ledger cannot be read.
+    pub fn query<R>(&self, question: impl FnOnce(&LeaseReducerState) -> R) -> Result<R, RegistrarError> {
+        Ok(question(self.core().fresh()?.state()))
+    }
+
+    /// Walks the whole ledger: every record in its place in the chain, every signature one of a key that was trusted by
+    /// then. Returns the head it ends in.
+    ///
+    /// Whoever has the key and the file can write a history that verifies; a [`Head`] kept elsewhere, verified with
+    /// [`Ledger::verify`], shows that too.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::BadRecord`](crate::ledger::LedgerError::BadRecord) names the first bad record and what is wrong
+    /// with it.
+    pub fn verify(&self) -> Result<Head, RegistrarError> {
+        let mut signatures = Signatures {
+            projection: Projection::new(1),
+            now: self.core().clock.tick(),
+        };
+        Ok(self.core().ledger.verify(&mut signatures)?)
+    }
+}
+
+/// For the floor above.
+impl Registrar {
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.shared.0
+    }
+
+    /// A request for this handle's actor with a new lease id.
+    pub(crate) fn issue_request(&self, work_id: String, ttl: Duration) -> IssueRequest {
+        IssueRequest {
+            lease_id: self.new_lease_id(),
+            work_id,
+            actor_id: self.actor.to_string(),
+            ttl,
+            at_least: None,
+        }
+    }
+
+    pub(crate) fn submit(&self, queued: Queued) {
+        self.core().submit(queued);
+    }
+
+    /// Queues a renewal; `told` is called on the writer thread and must not block.
+    pub(crate) fn renew_with(
+        &self,
+        lease_id: String,
+        ttl: Duration,
+        not_after: Option<Tick>,
+        told: impl FnOnce(Answer) + Send + 'static,
+    ) {
+        let request = Request::Renew {
+            lease_id,
+            ttl,
+            not_after,
+        };
+        self.queue(request, false, Box::new(Callback(told)));
+    }
+
+    /// Queues a release that happens whether or not anybody waits for it.
+    pub(crate) fn release_surely(
+        &self,
+        lease_id: String,
+        actor_id: String,
+        reason: ReleaseReason,
+    ) -> Completion<()> {
+        let (completer, completion) = Completion::pair();
+        let request = Request::Release(Release {
+            lease_id,
+            actor_id,
+            reason,
+        });
+        let told = Callback(move |answer: Answer| completer.complete(answer.map(drop)));
+        self.queue(request, true, Box::new(told));
+        completion
+    }
+
+    /// Queues a release that nobody waits for; if it is refused the lease has ended anyway.
+    pub(crate) fn release_quietly(&self, lease_id: String, actor_id: String, reason: ReleaseReason) {
+        let request = Request::Release(Release {
+            lease_id,
+            actor_id,
+            reason,
+        });
+        self.queue(request, false, Box::new(Callback(drop::<Answer>)));
+    }
+
+    fn command<T: Send + 'static>(
+        &self,
+        request: Request,
+        is_durable: bool,
+        finish: impl FnOnce(Answer) -> Result<T, RegistrarError> + Send + 'static,
+    ) -> Completion<T> {
+        let (completer, completion) = Completion::pair();
+        self.queue(request, is_durable, Box::new(Withdrawable { completer, finish }));
+        completion
+    }
+
+    fn queue(&self, request: Request, is_durable: bool, reply: Box<dyn Reply>) {
+        self.submit(Queued {
+            request,
+            reply,
+            patience: None,
+            was_first: false,
+            is_durable,
+        });
+    }
+
+    /// Time first, so that ids sort by when they were made.
+    fn new_lease_id(&self) -> String {
+        format!(
+            "{:016x}-{}",
+            self.core().clock.wall(),
+            crate::work::random::hex::<8>()
+        )
+    }
+}
+
+impl fmt::Debug for Registrar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registrar")
+            .field("actor", &self.actor)
+            .field("public_key", &self.public_key())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The lease that a command was about: the last one it changed.
+pub(crate) fn last_lease(answer: Answer) -> Result<Lease, RegistrarError> {
+    let Outcome { leases, .. } = answer?;
+    match leases.into_iter().next_back() {
+        Some(lease) => Ok(lease),
+        None => unreachable!("a command on a lease that was done has changed it"),
+    }
+}
+
+/// Verifies signatures along the ledger, with a view of its own that trusts nobody beforehand.
+struct Signatures {
+    projection: Projection,
+    now: Tick,
+}
+
+impl RecordVerifier for Signatures {
+    fn check(&mut self, records: &[EventRecord]) -> Result<(), Objection> {
+        for record in records {
+            self.projection
+                .check(record)
+                .map_err(|reason| Objection::new(record.sequence, reason))?;
+            self.projection.apply(record, self.now);
+        }
+        Ok(())
+    }
+}

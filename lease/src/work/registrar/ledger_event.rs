@@ -1,0 +1,22 @@
+//! What a registrar writes about the ledger itself: which keys it trusts.
+
+use lease_macros::LeaseEvent;
+
+/// The events of namespace `ledger`.
+///
+/// The first key stands in the ledger's first record and is trusted for standing there; every later one is vouched for
+/// by a key that was trusted before it.
+#[derive(Clone, Debug, PartialEq, Eq, LeaseEvent)]
+#[event(namespace = "ledger")]
+pub enum LedgerEvent {
+    /// A key whose signatures hold from here on.
+    #[event(kind = "key_added", tag = 1)]
+    KeyAdded {
+        /// The public key's 32 bytes.
+        #[event(tag = 1)]
+        public_key: Vec<u8>,
+        /// The signature of a key that was trusted before; empty for the first.
+        #[event(tag = 2)]
+        signature: Vec<u8>,
+    },
+}

@@ -1,0 +1,230 @@
+//! A registrar's view of its ledger: every record applied, in order, up to a head.
+//!
+//! Invariants: the state is what the reducer makes of the records up to `head`, and nothing else ever changes it; what
+//! was not appended is not applied. Records by keys that this registrar does not own are applied only if their
+//! signature holds; what is refused is noted and skipped, so that one bad record does not stop everyone.
+
+use crate::sync::Arc;
+use crate::work::event::{EventRecord, LeaseEvent as _};
+use crate::work::ledger::{Head, Ledger, LedgerError, NewRecord, Section};
+use crate::work::reducer::{Reducer as _, ReducerContext};
+use crate::work::registrar::expiry::{Now, Strangers};
+use crate::work::registrar::ledger_event::LedgerEvent;
+use crate::work::registrar::signing::{self, KeyId, KeyRing, PublicKey};
+use crate::work::registrar::token::{self, LedgerId};
+use crate::work::registrar::{LeaseChange, LeaseError, LeaseReducer, LeaseReducerState};
+use crate::work::tick::Tick;
+
+/// How many records are read at a time.
+const PAGE: usize = 1_024;
+
+pub(crate) struct Projection {
+    /// Shared with queries that are looking at it; the writer then goes on with a copy.
+    reducer: Arc<LeaseReducer>,
+    head: Head,
+    keys: KeyRing,
+    strangers: Strangers,
+    ledger_id: LedgerId,
+    /// The ledger's epoch when it was opened, or when its tokens were used up last.
+    epoch: u32,
+    /// The last record's tick.
+    last_tick: Option<Tick>,
+    /// The keys whose records are taken without verifying them again: this registrar's own.
+    own: Option<KeyId>,
+}
+
+impl Projection {
+    pub(crate) fn new(epoch: u32) -> Self {
+        Self {
+            epoch,
+            reducer: Arc::new(LeaseReducer::new()),
+            head: Head::default(),
+            keys: KeyRing::default(),
+            strangers: Strangers::default(),
+            ledger_id: LedgerId::default(),
+            last_tick: None,
+            own: None,
+        }
+    }
+
+    pub(crate) fn trust_own(&mut self, key: PublicKey) {
+        self.own = Some(key.id());
+    }
+
+    pub(crate) fn state(&self) -> &LeaseReducerState {
+        self.reducer.state()
+    }
+
+    /// The reducer as it is now, for somebody who looks at it while the ledger goes on.
+    pub(crate) fn snapshot(&self) -> Arc<LeaseReducer> {
+        Arc::clone(&self.reducer)
+    }
+
+    pub(crate) const fn head(&self) -> Head {
+        self.head
+    }
+
+    pub(crate) const fn keys(&self) -> &KeyRing {
+        &self.keys
+    }
+
+    pub(crate) const fn ledger_id(&self) -> LedgerId {
+        self.ledger_id
+    }
+
+    /// The moment of a decision. Ticks never fall along the sequence, even if clocks of several cores disagree by a
+    /// hair.
+    pub(crate) fn now(&self, tick: Tick, wall: u64, token: u64) -> Now<'_> {
+        let tick = match self.last_tick {
+            Some(last) if last.has_reached(&tick) => last,
+            _ => tick,
+        };
+        Now {
+            tick,
+            wall,
+            token,
+            strangers: &self.strangers,
+        }
+    }
+
+    /// The token for the next lease, above all in the ledger and above `given`, which is on its way there.
+    pub(crate) fn next_token(&mut self, given: u64, section: &mut dyn Section) -> Result<u64, LedgerError> {
+        let last = self.state().last_fencing_token().max(given);
+        if let Some(token) = token::next_token(last, self.epoch) {
+            return Ok(token);
+        }
+        self.epoch = section.raise_epoch()?;
+        // An epoch that is still below the last token's cannot be told from one used up; count on from the token.
+        Ok(token::next_token(last, self.epoch).unwrap_or(last + 1))
+    }
+
+    /// Reads and applies what others have appended, and returns the leases that ended by it.
+    pub(crate) fn catch_up(&mut self, ledger: &dyn Ledger, now: Tick) -> Result<Vec<String>, LedgerError> {
+        let mut ended = Vec::new();
+        if ledger.head()?.sequence == self.head.sequence {
+            return Ok(ended);
+        }
+        loop {
+            let page = ledger.read(self.head.sequence, PAGE)?;
+            for record in &page {
+                ended.extend(self.apply(record, now));
+            }
+            if page.len() < PAGE {
+                return Ok(ended);
+            }
+        }
+    }
+
+    /// Applies a record that is in the ledger right after `head`, and returns the lease that it ended.
+    pub(crate) fn apply(&mut self, record: &EventRecord, now: Tick) -> Option<String> {
+        self.head = Head {
+            sequence: record.sequence,
+            hash: record.hash,
+        };
+        if record.sequence == 1 {
+            self.ledger_id = record.hash;
+        }
+        self.last_tick = record.tick.or(self.last_tick);
+        if let Ok(Some(event)) = LedgerEvent::from_record(record) {
+            self.apply_key(&event);
+            return None;
+        }
+        // Events of other families, and what the reducer could not read either.
+        let change = LeaseChange::from_record(record).ok().flatten()?;
+        if !self.is_vouched_for(&change, record) {
+            return None;
+        }
+        let context = ReducerContext::new(record.sequence);
+        Arc::make_mut(&mut self.reducer).apply(record, &context).ok()?;
+        self.note(&change, record, now)
+    }
+
+    /// Applies what this registrar has just appended, up to the new head.
+    pub(crate) fn apply_own(&mut self, batch: Vec<NewRecord>, head: Head, now: Tick) -> Vec<String> {
+        let mut ended = Vec::new();
+        for NewRecord { mut record, .. } in batch {
+            record.sequence = self.head.sequence + 1;
+            if record.sequence == head.sequence {
+                record.hash = head.hash;
+            }
+            ended.extend(self.apply(&record, now));
+        }
+        debug_assert_eq!(self.head, head, "the ledger counts as we do");
+        ended
+    }
+
+    /// Whether everything about a record that somebody had to sign was signed by somebody trusted.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, in words.
+    pub(crate) fn check(&self, record: &EventRecord) -> Result<(), String> {
+        if let Ok(Some(LedgerEvent::KeyAdded {
+            public_key,
+            signature,
+        })) = LedgerEvent::from_record(record)
+        {
+            let is_first = record.sequence == 1;
+            let is_vouched_for = self.keys.verify(&signing::key_added(&public_key), &signature);
+            return if is_first || is_vouched_for {
+                Ok(())
+            } else {
+                Err("no trusted key vouches for the key it adds".to_owned())
+            };
+        }
+        match LeaseChange::from_record(record) {
+            Ok(Some(change)) if !self.is_vouched_for(&change, record) => Err(LeaseError::InvalidSignature {
+                lease_id: lease_id_of(&change).to_owned(),
+            }
+            .to_string()),
+            _ => Ok(()),
+        }
+    }
+
+    fn apply_key(&mut self, event: &LedgerEvent) {
+        let LedgerEvent::KeyAdded {
+            public_key,
+            signature,
+        } = event;
+        let Ok(key) = <[u8; 32]>::try_from(public_key.as_slice()) else {
+            return;
+        };
+        let is_first = self.head.sequence == 1;
+        if is_first || self.keys.verify(&signing::key_added(&key), signature) {
+            self.keys.add(PublicKey::from_bytes(key));
+        }
+    }
+
+    fn is_vouched_for(&self, change: &LeaseChange, record: &EventRecord) -> bool {
+        let lease = self.state().get(lease_id_of(change));
+        match signing::signed_part(change, record, lease) {
+            Some((_, signature)) if self.own.is_some() && signing::key_of(signature) == self.own => true,
+            Some((message, signature)) => self.keys.verify(&message, signature),
+            // Nothing to verify: the chain covers it, and the reducer its sender.
+            None => true,
+        }
+    }
+
+    fn note(&mut self, change: &LeaseChange, record: &EventRecord, now: Tick) -> Option<String> {
+        let lease_id = lease_id_of(change);
+        let lease = self.reducer.state().get(lease_id)?;
+        if lease.state.is_terminal() {
+            self.strangers.forget(lease_id);
+            return Some(lease_id.to_owned());
+        }
+        self.strangers.saw(lease, record.tick, now);
+        None
+    }
+}
+
+/// The lease that a change is about; empty for a conflict, which is about several.
+fn lease_id_of(change: &LeaseChange) -> &str {
+    match change {
+        LeaseChange::Issued { lease_id, .. }
+        | LeaseChange::Renewed { lease_id, .. }
+        | LeaseChange::Released { lease_id, .. }
+        | LeaseChange::Expired { lease_id, .. }
+        | LeaseChange::Revoked { lease_id, .. } => lease_id,
+        LeaseChange::Conflict { .. } => "",
+    }
+}

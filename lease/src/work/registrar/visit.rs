@@ -1,0 +1,223 @@
+//! One stay of the writer in the ledger's section: decide, append, apply, in this order.
+//!
+//! Commands that touch different work items cannot see each other's effects, so they are decided one after the other
+//! and appended together. As soon as one touches what an earlier one has touched, the group is appended and applied
+//! first.
+
+use std::collections::HashSet;
+use std::mem;
+
+use crate::work::event::EventRecord;
+use crate::work::ledger::{LedgerError, NewRecord, Section};
+use crate::work::registrar::command::Command;
+use crate::work::registrar::core::Core;
+use crate::work::registrar::decide::{Draft, Refusal, decide};
+use crate::work::registrar::projection::Projection;
+use crate::work::registrar::reply::Outcome;
+use crate::work::registrar::writer::{Fate, Signed};
+use crate::work::registrar::{LeaseError, LeaseReducerState, RegistrarError};
+use crate::work::tick::Tick;
+
+pub(super) struct Visit<'a> {
+    core: &'a Core,
+    section: &'a mut dyn Section,
+    projection: &'a mut Projection,
+    fate: &'a mut Fate,
+    /// Decided and not yet appended; no two touch the same work item.
+    group: Vec<Decided>,
+    touched: HashSet<String>,
+    /// The last token given to somebody in the group.
+    last_token: u64,
+}
+
+/// A command that was decided, and when: its records carry the tick that the rules were held against.
+struct Decided {
+    signed: Signed,
+    drafts: Vec<Draft>,
+    tick: Tick,
+    wall: u64,
+}
+
+/// What a command may read or change.
+enum Touch {
+    Nothing,
+    Work(String),
+    Everything,
+}
+
+impl<'a> Visit<'a> {
+    pub(super) fn new(
+        core: &'a Core,
+        section: &'a mut dyn Section,
+        projection: &'a mut Projection,
+        fate: &'a mut Fate,
+    ) -> Self {
+        Self {
+            core,
+            section,
+            projection,
+            fate,
+            group: Vec::new(),
+            touched: HashSet::new(),
+            last_token: 0,
+        }
+    }
+
+    /// Decides a command on top of everything that was decided before it.
+    pub(super) fn take(&mut self, signed: Signed) {
+        match touch(&signed.command, self.projection.state()) {
+            Touch::Nothing => self.decide(signed),
+            Touch::Work(work_id) => {
+                if self.touched.contains(&work_id) {
+                    self.append_group();
+                }
+                self.touched.insert(work_id);
+                self.decide(signed);
+            }
+            Touch::Everything => {
+                self.append_group();
+                self.decide(signed);
+                self.append_group();
+            }
+        }
+    }
+
+    /// Appends what is still to be appended.
+    pub(super) fn leave(mut self) {
+        self.append_group();
+    }
+
+    fn decide(&mut self, signed: Signed) {
+        let token = match self.projection.next_token(self.last_token, self.section) {
+            Ok(token) => token,
+            Err(error) => return self.fate.fail([signed.queued], &error.into()),
+        };
+        let now = self
+            .projection
+            .now(self.core.clock.tick(), self.core.clock.wall(), token);
+        match decide(self.projection.state(), &signed.command, &now) {
+            Ok(drafts) => {
+                if drafts.iter().any(Draft::is_new_lease) {
+                    self.last_token = token;
+                }
+                let (tick, wall) = (now.tick, now.wall);
+                self.group.push(Decided {
+                    signed,
+                    drafts,
+                    tick,
+                    wall,
+                });
+            }
+            Err(refusal) => self.fate.refuse(signed, refusal),
+        }
+    }
+
+    fn append_group(&mut self) {
+        self.touched.clear();
+        let group = mem::take(&mut self.group);
+        self.append(group);
+    }
+
+    fn append(&mut self, group: Vec<Decided>) {
+        let batch: Vec<_> = group
+            .iter()
+            .flat_map(|decided| decided.records(self.core))
+            .collect();
+        if batch.is_empty() {
+            for decided in group {
+                self.done(decided);
+            }
+            return;
+        }
+        match self.section.append(&self.projection.head(), &batch) {
+            Ok(head) => {
+                let ended = self.projection.apply_own(batch, head, self.core.clock.tick());
+                self.fate.ended.extend(ended);
+                for decided in group {
+                    self.done(decided);
+                }
+            }
+            // One of them has used its key before; the others are not to suffer for it.
+            Err(LedgerError::KeyUsed { .. }) if group.len() > 1 => {
+                for decided in group {
+                    self.append(vec![decided]);
+                }
+            }
+            Err(LedgerError::KeyUsed { .. }) => {
+                for decided in group {
+                    let lease_id = decided.new_lease_id().to_owned();
+                    let refusal = Refusal::Lease(LeaseError::LeaseAlreadyExists { lease_id });
+                    self.fate.refuse(decided.signed, refusal);
+                }
+            }
+            Err(error @ LedgerError::HeadMoved { .. }) => {
+                let error = RegistrarError::from(error);
+                for decided in group {
+                    self.fate.retry(decided.signed, &error);
+                }
+            }
+            Err(error) => {
+                let all = group.into_iter().map(|decided| decided.signed.queued);
+                self.fate.fail(all, &error.into());
+            }
+        }
+    }
+
+    fn done(&mut self, decided: Decided) {
+        let state = self.projection.state();
+        let leases = decided
+            .drafts
+            .iter()
+            .filter_map(|draft| state.get(draft.lease_id.as_ref()?).cloned())
+            .collect();
+        let outcome = Outcome {
+            leases,
+            sequence: self.projection.head().sequence,
+            ledger: self.projection.ledger_id(),
+        };
+        self.fate.answer(decided.signed.queued, Ok(outcome));
+    }
+}
+
+impl Decided {
+    fn records(&self, core: &Core) -> impl Iterator<Item = NewRecord> {
+        self.drafts.iter().map(move |draft| {
+            let record = EventRecord::new(
+                draft.event_type.as_str(),
+                core.session.as_str(),
+                draft.actor_id.as_str(),
+                draft.payload.as_slice(),
+            )
+            .at(self.wall, Some(self.tick));
+            NewRecord {
+                record,
+                unique_key: draft.unique_key(),
+            }
+        })
+    }
+
+    fn new_lease_id(&self) -> &str {
+        self.drafts
+            .iter()
+            .filter(|draft| draft.is_new_lease())
+            .find_map(|draft| draft.lease_id.as_deref())
+            .unwrap_or_default()
+    }
+}
+
+fn touch(command: &Command, state: &LeaseReducerState) -> Touch {
+    // A lease that is not known is refused whatever the others do.
+    let work_of = |lease_id: &str| {
+        state
+            .get(lease_id)
+            .map_or(Touch::Nothing, |lease| Touch::Work(lease.work_id.clone()))
+    };
+    match command {
+        Command::Issue(issue) => Touch::Work(issue.request.work_id.clone()),
+        Command::Renew(renewal) => work_of(&renewal.lease_id),
+        Command::Release(release) => work_of(&release.lease_id),
+        Command::Revoke(revocation) => work_of(&revocation.lease_id),
+        Command::Record(_) | Command::TrustKey { .. } => Touch::Nothing,
+        Command::ExpireDue { .. } => Touch::Everything,
+    }
+}

@@ -1,0 +1,310 @@
+//! The one thread of a process that writes.
+//!
+//! A round: take what is queued; catch up; fix the ends and sign; enter the ledger's section; catch up with the rest;
+//! decide; append; apply; leave; sync; answer. Commands on different work items are appended together, all or nothing;
+//! a command that is refused is answered alone. What is applied was appended before, in this order, so a failed append
+//! leaves the view as it was.
+
+use std::mem;
+use std::time::Duration;
+
+use crate::sync::{Arc, MutexGuard, lock};
+use crate::work::registrar::command::{Command, IssueRequest, Request, prepare};
+use crate::work::registrar::core::{Core, Queue, Queued};
+use crate::work::registrar::decide::{Refusal, decide};
+use crate::work::registrar::projection::Projection;
+use crate::work::registrar::reply::{Answer, Reply};
+use crate::work::registrar::visit::Visit;
+use crate::work::registrar::waiting::WaitList;
+use crate::work::registrar::{Durability, RegistrarError};
+
+/// How often somebody who waits for a work item looks at what other processes did.
+const POLL: Duration = Duration::from_millis(10);
+
+/// How often a command is signed before it is given up because something changed in between each time.
+const SIGNINGS: u32 = 2;
+
+/// Runs until the registrar is closed and everything queued is done.
+pub(crate) fn run(core: &Core) {
+    let _over = Over(core);
+    let mut lines = WaitList::new();
+    loop {
+        let (fresh, is_closed) = core.next_round(!lines.is_empty());
+        let mut todo = core.whose_turn_it_is(&mut lines);
+        todo.extend(core.stand_in_line(fresh, &mut lines));
+        if todo.is_empty() && is_closed {
+            break;
+        }
+        core.work_off(todo, &mut lines);
+    }
+    for waiter in lines.take_if(|_| true) {
+        waiter.reply.answer(Err(RegistrarError::Closed));
+    }
+    let last_sync = core.flush();
+    let closers = mem::take(&mut lock(&core.queue).closers);
+    for closer in closers {
+        closer.complete(last_sync.clone());
+    }
+}
+
+/// However the thread ends, nobody may wait for it afterwards.
+struct Over<'a>(&'a Core);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        let mut queue = lock(&self.0.queue);
+        queue.is_closed = true;
+        queue.is_over = true;
+        let left = (mem::take(&mut queue.commands), mem::take(&mut queue.closers));
+        drop(queue);
+        // Completers that are dropped say so.
+        drop(left);
+    }
+}
+
+/// A command that was fixed and signed, on its way into the section.
+pub(super) struct Signed {
+    pub(super) queued: Queued,
+    pub(super) command: Command,
+    signings: u32,
+}
+
+/// What became of a round's commands.
+#[derive(Default)]
+pub(super) struct Fate {
+    /// Answers, and whether they wait for the disk.
+    done: Vec<(Box<dyn Reply>, Answer, bool)>,
+    /// To be signed anew, and how often they were.
+    again: Vec<(Queued, u32)>,
+    /// Found their work item taken, and can wait.
+    waiting: Vec<Queued>,
+    /// Leases that ended.
+    pub(super) ended: Vec<String>,
+}
+
+impl Fate {
+    pub(super) fn answer(&mut self, queued: Queued, answer: Answer) {
+        self.done.push((queued.reply, answer, queued.is_durable));
+    }
+
+    /// The rules, or what changed in between, say no.
+    pub(super) fn refuse(&mut self, signed: Signed, refusal: Refusal) {
+        self.refuse_at(signed.queued, signed.signings, refusal);
+    }
+
+    fn refuse_at(&mut self, queued: Queued, signings: u32, refusal: Refusal) {
+        match refusal {
+            Refusal::Busy(_) if queued.patience.is_some() => self.waiting.push(queued),
+            Refusal::Busy(busy) => self.answer(queued, Err(RegistrarError::Busy(busy))),
+            Refusal::Superseded { .. } if signings < SIGNINGS => self.again.push((queued, signings)),
+            Refusal::Superseded { lease_id } => {
+                self.answer(queued, Err(RegistrarError::Superseded { lease_id }));
+            }
+            Refusal::Lease(error) => self.answer(queued, Err(error.into())),
+        }
+    }
+
+    /// The ledger failed all of them alike.
+    pub(super) fn fail(&mut self, all: impl IntoIterator<Item = Queued>, error: &RegistrarError) {
+        for queued in all {
+            self.answer(queued, Err(error.clone()));
+        }
+    }
+
+    /// Somebody appended although the section was ours: a ledger without a section. Try again, but not for ever.
+    pub(super) fn retry(&mut self, signed: Signed, error: &RegistrarError) {
+        if signed.signings < SIGNINGS {
+            self.again.push((signed.queued, signed.signings));
+        } else {
+            self.answer(signed.queued, Err(error.clone()));
+        }
+    }
+}
+
+impl Core {
+    /// What was queued since the last round; blocks while there is nothing and nobody waits for a work item.
+    fn next_round(&self, somebody_waits: bool) -> (Vec<Queued>, bool) {
+        let mut queue = lock(&self.queue);
+        while queue.commands.is_empty() && !queue.is_closed {
+            queue = self.sleep(queue, somebody_waits);
+            if somebody_waits {
+                break;
+            }
+        }
+        (queue.commands.drain(..).collect(), queue.is_closed)
+    }
+
+    fn sleep<'a>(&self, queue: MutexGuard<'a, Queue>, somebody_waits: bool) -> MutexGuard<'a, Queue> {
+        if somebody_waits {
+            match self.arrived.wait_timeout(queue, POLL) {
+                Ok((queue, _)) => queue,
+                Err(poisoned) => poisoned.into_inner().0,
+            }
+        } else {
+            match self.arrived.wait(queue) {
+                Ok(queue) => queue,
+                Err(poisoned) => poisoned.into_inner(),
+            }
+        }
+    }
+
+    /// Takes those out of the lines whose work item may be free, and those who have waited long enough: they get a
+    /// last try.
+    fn whose_turn_it_is(&self, lines: &mut WaitList<Queued>) -> Vec<Queued> {
+        if lines.is_empty() {
+            return Vec::new();
+        }
+        drop(lines.take_if(|waiter| waiter.reply.is_withdrawn()));
+        if let Err(error) = self.catch_up() {
+            for waiter in lines.take_if(|_| true) {
+                waiter.reply.answer(Err(error.clone()));
+            }
+            return Vec::new();
+        }
+        let projection = lock(&self.projection);
+        let now = self.clock.tick();
+        let mut next =
+            lines.take_first_if(|_, first| !matches!(self.sign(first, &projection), Err(Refusal::Busy(_))));
+        for first in &mut next {
+            first.was_first = true;
+        }
+        for mut late in lines.take_if(|waiter| waiter.patience.is_none_or(|until| now.has_reached(&until))) {
+            late.patience = None;
+            next.push(late);
+        }
+        next
+    }
+
+    /// Sends newcomers who can wait to the end of the line, if there is one.
+    #[allow(
+        clippy::unused_self,
+        reason = "it belongs to the round, beside the step before it and the one after"
+    )]
+    fn stand_in_line(&self, fresh: Vec<Queued>, lines: &mut WaitList<Queued>) -> Vec<Queued> {
+        let mut rest = Vec::with_capacity(fresh.len());
+        for queued in fresh {
+            match queued.waits_for() {
+                Some(work_id) if lines.has_line(&work_id) => lines.join(&work_id, queued),
+                _ => rest.push(queued),
+            }
+        }
+        rest
+    }
+
+    /// Does the commands, or lets them wait for their work item.
+    fn work_off(&self, todo: Vec<Queued>, lines: &mut WaitList<Queued>) {
+        let mut rest: Vec<_> = todo.into_iter().map(|queued| (queued, 0)).collect();
+        while !rest.is_empty() {
+            let mut fate = Fate::default();
+            let signed = self.sign_all(rest, &mut fate);
+            if !signed.is_empty() {
+                self.commit(signed, &mut fate);
+            }
+            rest = mem::take(&mut fate.again);
+            for queued in mem::take(&mut fate.waiting) {
+                match queued.waits_for() {
+                    Some(work_id) if queued.was_first => lines.rejoin(&work_id, queued),
+                    Some(work_id) => lines.join(&work_id, queued),
+                    None => unreachable!("only those who can wait are made to"),
+                }
+            }
+            self.finish(fate);
+        }
+    }
+
+    /// Catches up, drops what nobody wants any more, answers what is refused already, and signs the rest.
+    ///
+    /// A refusal counts only as long as nothing before it in the queue is on its way: whoever drops a claim and asks
+    /// for it again must not find himself in the way.
+    fn sign_all(&self, todo: Vec<(Queued, u32)>, fate: &mut Fate) -> Vec<Signed> {
+        if let Err(error) = self.catch_up() {
+            fate.fail(todo.into_iter().map(|(queued, _)| queued), &error);
+            return Vec::new();
+        }
+        let projection = lock(&self.projection);
+        let mut all_signed = Vec::with_capacity(todo.len());
+        for (queued, signings) in todo {
+            if queued.reply.is_withdrawn() {
+                continue;
+            }
+            match self.sign(&queued, &projection) {
+                Ok(command) => all_signed.push(Signed {
+                    queued,
+                    command,
+                    signings: signings + 1,
+                }),
+                Err(refusal) if all_signed.is_empty() => fate.refuse_at(queued, signings + 1, refusal),
+                Err(_) => fate.again.push((queued, signings)),
+            }
+        }
+        all_signed
+    }
+
+    /// Fixes and signs one command. What the state outside refuses needs no turn in the section: it was caught up after
+    /// the command came.
+    fn sign(&self, queued: &Queued, projection: &Projection) -> Result<Command, Refusal> {
+        let now = projection.now(self.clock.tick(), self.clock.wall(), 0);
+        let command = prepare(&queued.request, projection.state(), &now, &self.signer)?;
+        decide(projection.state(), &command, &now)?;
+        Ok(command)
+    }
+
+    /// One stay in the ledger's section.
+    fn commit(&self, all_signed: Vec<Signed>, fate: &mut Fate) {
+        let queued = |all: Vec<Signed>| all.into_iter().map(|signed| signed.queued);
+        let mut section = match self.ledger.enter() {
+            Ok(section) => section,
+            Err(error) => return fate.fail(queued(all_signed), &error.into()),
+        };
+        let mut projection = lock(&self.projection);
+        match projection.catch_up(&*self.ledger, self.clock.tick()) {
+            Ok(ended) => fate.ended.extend(ended),
+            Err(error) => return fate.fail(queued(all_signed), &error.into()),
+        }
+        let mut visit = Visit::new(self, &mut *section, &mut projection, fate);
+        for signed in all_signed {
+            visit.take(signed);
+        }
+        visit.leave();
+    }
+
+    /// Outside the section: answers, the disk in between.
+    fn finish(&self, fate: Fate) {
+        self.announce(fate.ended);
+        let (durable, prompt): (Vec<_>, Vec<_>) = fate
+            .done
+            .into_iter()
+            .partition(|(_, answer, is_durable)| *is_durable && answer.is_ok());
+        for (reply, answer, _) in prompt {
+            reply.answer(answer);
+        }
+        if durable.is_empty() {
+            return;
+        }
+        let synced = self.flush();
+        for (reply, answer, _) in durable {
+            reply.answer(synced.clone().and(answer));
+        }
+    }
+
+    /// Waits for the disk, if that is what an acknowledgement means here.
+    fn flush(&self) -> Result<(), RegistrarError> {
+        match self.durability {
+            Durability::Buffered => Ok(()),
+            Durability::Synced => self
+                .ledger
+                .sync()
+                .map_err(|error| RegistrarError::OutcomeUnknown(Arc::new(error))),
+        }
+    }
+}
+
+impl Queued {
+    /// The work item that this command can wait for.
+    fn waits_for(&self) -> Option<String> {
+        match &self.request {
+            Request::Issue(IssueRequest { work_id, .. }) if self.patience.is_some() => Some(work_id.clone()),
+            _ => None,
+        }
+    }
+}
