@@ -8,7 +8,8 @@ mod leased;
 mod scope;
 
 use proc_macro::TokenStream;
-use quote::quote;
+use proc_macro2::Span;
+use quote::{ToTokens, quote_spanned};
 
 /// Documented as `lease::leased`.
 #[proc_macro_attribute]
@@ -52,6 +53,7 @@ pub fn derive_lease_event(input: TokenStream) -> TokenStream {
 }
 
 /// The path by which an expansion reaches the `lease` crate.
-fn root(chosen: Option<&syn::Path>) -> proc_macro2::TokenStream {
-    chosen.map_or_else(|| quote!(::lease), quote::ToTokens::to_token_stream)
+fn root(chosen: Option<&syn::Path>, shown_at: Span) -> proc_macro2::TokenStream {
+    let span = diagnostics::ours(shown_at);
+    chosen.map_or_else(|| quote_spanned!(span=> ::lease), ToTokens::to_token_stream)
 }

@@ -30,14 +30,16 @@ pub(crate) fn splice(
     strategy: Option<&Expr>,
     block: &Group,
 ) -> TokenStream {
-    let span = ours(block.span());
+    let span = ours(name.span());
     let storage = match strategy {
         None => quote_spanned!(span=> #root::__private::Storage::new()),
         Some(strategy) => quote_spanned!(span=> #root::__private::Storage::with_strategy(#strategy)),
     };
     let block = rebraced(block);
+    // Under the user's span: the compiler does not speak by name of a variable that another crate's tokens declare.
+    let mutable = Token![mut](name.span());
     quote_spanned!(span=>
-        let mut #name = #storage;
+        let #mutable #name = #storage;
         let #name = #root::__private::handle(&mut #name);
         #block
     )

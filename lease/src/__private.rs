@@ -2,6 +2,7 @@
 //! can be written by hand; not covered by the version's promise.
 
 use crate::memory::owner::LeaseOwner;
+use crate::memory::pool::LeaseOutput;
 pub use crate::memory::scope::{Storage, handle};
 use crate::memory::strategy::MemoryStrategy;
 #[cfg(feature = "macros")]
@@ -31,12 +32,31 @@ pub fn call<T>(body: impl FnOnce() -> T) -> T {
     body()
 }
 
+/// Leases what the body of an `owned` function makes.
+///
+/// # Panics
+///
+/// As [`LeaseOutput::lease`].
+#[track_caller]
+pub fn lease_output<R: LeaseOutput>(body: impl FnOnce() -> R::Plain) -> R {
+    R::lease(body())
+}
+
 /// A value for a `return` that is never reached, and only tells an async block its type.
 ///
 /// # Panics
 ///
 /// Always.
 pub const fn unreached<T>() -> T {
+    unreachable!()
+}
+
+/// As [`unreached`], for what the body of an `owned` function makes.
+///
+/// # Panics
+///
+/// Always.
+pub const fn unreached_plain<R: LeaseOutput>() -> R::Plain {
     unreachable!()
 }
 

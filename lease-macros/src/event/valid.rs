@@ -31,7 +31,7 @@ pub(super) fn family<'a>(input: &'a DeriveInput, errors: &mut Errors) -> Family<
         data_enum(input, errors).map_or_else(Vec::new, |data| variants(data, &attr.reserved, errors));
     Family {
         ident: &input.ident,
-        krate: crate::root(attr.krate.as_ref()),
+        krate: crate::root(attr.krate.as_ref(), input.ident.span()),
         namespace: attr.namespace.map_or_else(String::new, |given| given.value),
         variants,
     }

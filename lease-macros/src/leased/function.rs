@@ -5,13 +5,13 @@
 //! closure in a plain function, an async block in an async one. Both are told their type, or the coercions that the
 //! declared type allows in the body would be lost: the closure by its annotation, the block by a `return` that never runs.
 
-use proc_macro2::{Group, TokenStream};
+use proc_macro2::{Group, Ident, Span, TokenStream};
 use quote::{ToTokens as _, quote, quote_spanned};
 
 use super::item::{Body, Function, Item};
 use super::statics;
 use super::valid::{Exclusive, Form, Leased, Marked, Scoped, Shape};
-use super::value::{Time, Work};
+use super::value::Work;
 use crate::diagnostics::ours;
 use crate::scope::{self, braced, rebraced};
 
@@ -24,6 +24,7 @@ pub(super) fn expand(root: &TokenStream, item: &Item, function: &Function, lease
         root,
         is_async: !matches!(leased.shape, Shape::Sync),
         output: function.output(matches!(leased.shape, Shape::Future(_))),
+        output_span: ours(item.type_span()),
         block: rebraced(match &leased.shape {
             Shape::Future(future) => &future.block,
             Shape::Sync | Shape::Async => block,
@@ -49,7 +50,9 @@ pub(super) struct HeldBody<'a> {
     pub(super) root: &'a TokenStream,
     is_async: bool,
     /// The type it comes to, as far as callers are concerned.
-    pub(super) output: TokenStream,
+    output: TokenStream,
+    /// Where errors about that type are shown.
+    output_span: Span,
     pub(super) block: Group,
 }
 
@@ -66,38 +69,51 @@ impl HeldBody<'_> {
         }
     }
 
-    /// The body's value, of type `ty`; `return` and `?` end the body and not the function.
-    pub(super) fn run(&self, ty: &TokenStream) -> TokenStream {
-        let (root, caught) = (self.root, self.caught(ty));
+    /// The body's value; `return` and `?` end the body and not the function.
+    pub(super) fn run(&self) -> TokenStream {
+        let Self { root, output, .. } = self;
+        let span = self.output_span;
         if self.is_async {
-            quote_spanned!(ours(self.block.span())=> #caught.await)
+            let body = self.async_block(&quote_spanned!(span=> #root::__private::unreached::<#output>()));
+            quote_spanned!(span=> #body.await)
         } else {
-            quote_spanned!(ours(self.block.span())=> #root::__private::call(#caught))
+            let body = self.closure(&quote!(-> #output));
+            quote_spanned!(span=> #root::__private::call(#body))
         }
     }
 
-    /// The body as a closure or an async block.
-    fn caught(&self, ty: &TokenStream) -> TokenStream {
-        let Self { root, block, .. } = self;
-        let span = ours(block.span());
-        if self.is_async {
-            quote_spanned!(span=> async move {
-                if false {
-                    return #root::__private::unreached::<#ty>();
-                }
-                #block
-            })
-        } else {
-            quote_spanned!(span=> move || -> #ty { #block })
-        }
+    /// The body, to be called. The type is either annotated or follows from where the closure goes.
+    fn closure(&self, ty: &TokenStream) -> TokenStream {
+        let block = &self.block;
+        quote_spanned!(ours(block.span())=> move || #ty #block)
+    }
+
+    /// The body, to be awaited. `unreached` is an expression of its type.
+    fn async_block(&self, unreached: &TokenStream) -> TokenStream {
+        let block = &self.block;
+        quote_spanned!(ours(block.span())=> async move {
+            if false {
+                return #unreached;
+            }
+            #block
+        })
     }
 
     fn owned(&self) -> TokenStream {
-        let Self {
-            root, output, block, ..
-        } = self;
-        let plain = self.run(&quote!(<#output as #root::LeaseOutput>::Plain));
-        quote_spanned!(ours(block.span())=> <#output as #root::LeaseOutput>::lease(#plain))
+        let Self { root, output, .. } = self;
+        // Shown at the return type: if that holds no lease, it is what has to change.
+        let span = self.output_span;
+        if self.is_async {
+            let body =
+                self.async_block(&quote_spanned!(span=> #root::__private::unreached_plain::<#output>()));
+            quote_spanned!(span=>
+                let plain = #body.await;
+                #root::__private::lease_output::<#output>(move || plain)
+            )
+        } else {
+            let body = self.closure(&TokenStream::new());
+            quote_spanned!(span=> #root::__private::lease_output::<#output>(#body))
+        }
     }
 
     fn scoped(&self, scoped: &Scoped) -> TokenStream {
@@ -142,41 +158,35 @@ impl HeldBody<'_> {
         } = self;
         let span = ours(block.span());
         let request = self.request(exclusive);
-        let name = exclusive
-            .claim
-            .as_ref()
-            .map(|name| quote_spanned!(span=> let #name = &claim;));
-        let body = self.caught(output);
-        let (wait, run) = if self.is_async {
-            (
-                quote!(.await),
-                quote_spanned!(span=> #root::__private::while_held(&claim, #body).await),
+        let unnamed = || Ident::new("_claim", span);
+        let claim = exclusive.claim.clone().unwrap_or_else(unnamed);
+        // Shown at the return type: if that cannot carry a claim's error, it is what has to change.
+        let shown = self.output_span;
+        if self.is_async {
+            let body = self.async_block(&quote_spanned!(span=> #root::__private::unreached::<#output>()));
+            let held = quote_spanned!(shown=> exclusive.hold::<#output>(#body).await);
+            let refused = quote_spanned!(shown=> <#output as #root::ExclusiveOutput>::refused(error));
+            quote_spanned!(span=>
+                #request
+                match #root::__private::exclusive::Exclusive::begin(request).await {
+                    ::core::result::Result::Ok(exclusive) => {
+                        let #claim = exclusive.claim();
+                        #held
+                    }
+                    ::core::result::Result::Err(error) => #refused,
+                }
             )
         } else {
-            (
-                quote!(.wait()),
-                quote_spanned!(span=> #root::__private::call(#body)),
-            )
-        };
-        quote_spanned!(span=>
-            let request = #request;
-            let claim = match request.claim()#wait {
-                ::core::result::Result::Ok(claim) => claim,
-                ::core::result::Result::Err(error) => {
-                    return <#output as #root::ExclusiveOutput>::refused(error);
-                }
-            };
-            let output = {
-                #name
-                #run
-            };
-            #root::__private::end_claim(claim, output)#wait
-        )
+            let body = quote_spanned!(span=> move |#claim: &#root::Claim| -> #output #block);
+            let run = quote_spanned!(shown=> #root::__private::exclusive::Exclusive::run::<#output>(request, #body));
+            quote_spanned!(span=> #request #run)
+        }
     }
 
-    /// What is asked of the registrar. The work's name is made here, before the first await.
+    /// `let request = …;`, which makes the work's name before the first await.
     fn request(&self, exclusive: &Exclusive) -> TokenStream {
         let Self { root, block, .. } = self;
+        let span = ours(block.span());
         let Exclusive {
             work,
             ttl,
@@ -187,23 +197,27 @@ impl HeldBody<'_> {
             actor,
             claim: _,
         } = exclusive;
+        let registrar = match registrar {
+            None => quote_spanned!(span=> ::core::option::Option::None),
+            Some(registrar) => quote_spanned!(span=> ::core::option::Option::Some(&#registrar)),
+        };
         let work = match work {
-            Work::Format(arguments) => quote!(::core::format_args!(#arguments)),
-            Work::Expr(expr) => quote!(&#expr),
+            Work::Format(arguments) => {
+                quote_spanned!(span=> #root::__private::exclusive::work(::core::format_args!(#arguments)))
+            }
+            Work::Expr(expr) => quote!(#expr),
         };
-        let time = |name: &str, time: &Option<Time>| {
-            let method = quote::format_ident!("{name}", span = ours(block.span()));
-            time.as_ref().map(|time| quote!(.#method(#time)))
-        };
-        let (wait, at_most, at_least) = (
-            time("wait", wait),
-            time("at_most", at_most),
-            time("at_least", at_least),
-        );
-        let registrar = registrar.as_ref().map(|expr| quote!(.registrar(&#expr)));
-        let actor = actor.as_ref().map(|expr| quote!(.actor(#expr)));
-        quote_spanned!(ours(block.span())=>
-            #root::__private::ClaimRequest::new(#work, #ttl) #registrar #actor #wait #at_most #at_least
+        let actor = actor.as_ref().map(|expr| quote_spanned!(span=> .actor(#expr)));
+        let wait = wait.as_ref().map(|time| quote_spanned!(span=> .timeout(#time)));
+        let at_most = at_most
+            .as_ref()
+            .map(|time| quote_spanned!(span=> .at_most(#time)));
+        let at_least = at_least
+            .as_ref()
+            .map(|time| quote_spanned!(span=> .at_least(#time)));
+        quote_spanned!(span=>
+            let registrar: ::core::option::Option<&#root::Registrar> = #registrar;
+            let request = #root::__private::exclusive::claim(registrar, #work, #ttl) #actor #wait #at_most #at_least .acquire();
         )
     }
 

@@ -6,6 +6,7 @@ use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream, Parser as _};
+use syn::spanned::Spanned as _;
 use syn::{
     Attribute, Expr, ExprCall, FnArg, GenericArgument, Generics, Path, PathArguments, PathSegment,
     ReturnType, Signature, Token, Type, TypeParamBound, Visibility, token,
@@ -74,6 +75,17 @@ impl Item {
                 .into_iter()
                 .next()
                 .map_or_else(Span::call_site, |token| token.span()),
+        }
+    }
+
+    /// Where errors about its type are shown: a function's is what it returns.
+    pub(super) fn type_span(&self) -> Span {
+        match &self.kind {
+            Kind::Function(function) => match &function.sig.output {
+                ReturnType::Type(_, ty) => ty.span(),
+                ReturnType::Default => self.span(),
+            },
+            Kind::Type(_) | Kind::Other(_) => self.span(),
         }
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn leased(args: TokenStream, item: &TokenStream) -> TokenStream {
 }
 
 fn expand(leased: &Leased, item: &Item) -> TokenStream {
-    let root = crate::root(leased.root.as_ref());
+    let root = crate::root(leased.root.as_ref(), item.type_span());
     match (&item.kind, &leased.form) {
         (Kind::Type(ty), Form::OwnedType(options)) => types::owned(&root, item, ty, options),
         (Kind::Type(_), Form::BorrowedType) => types::borrowed(&root, item),

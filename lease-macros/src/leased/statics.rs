@@ -8,11 +8,9 @@ use super::function::HeldBody;
 use crate::diagnostics::ours;
 
 pub(super) fn function(body: &HeldBody<'_>, owner: Option<&Expr>) -> TokenStream {
-    let HeldBody {
-        root, output, block, ..
-    } = body;
+    let HeldBody { root, block, .. } = body;
     let owner = body.owner(owner);
-    let memory = body.run(output);
+    let memory = body.run();
     quote_spanned!(ours(block.span())=>
         let memory = #memory;
         #owner

@@ -32,22 +32,25 @@ pub(super) fn owned(root: &TokenStream, item: &Item, ty: &TypeItem, options: &Ow
             quote_spanned!(span=> .build_in(&#path)),
         ),
     };
+    // Under our span, so that what is wrong with the type is said once and not for every mention of it.
+    let mut payload = ident.clone();
+    payload.set_span(span);
     let strong_doc = format!("A strong lease of a [`{ident}`].");
     let weak_doc = format!("A weak lease of a [`{ident}`]: keeps nobody alive.");
     quote_spanned!(span=>
         #item
 
         #[doc = #strong_doc]
-        #vis type #strong = #root::StrongLease<#ident>;
+        #vis type #strong = #root::StrongLease<#payload>;
 
         #[doc = #weak_doc]
-        #vis type #weak = #root::WeakLease<#ident>;
+        #vis type #weak = #root::WeakLease<#payload>;
 
-        impl #root::Leased for #ident {
+        impl #root::Leased for #payload {
             type Strategy = #strategy;
 
-            fn pool() -> &'static #root::Pool<#ident, Self::Strategy> {
-                static POOL: #root::Pool<#ident, #strategy> = #root::Pool::builder()#capacity #build;
+            fn pool() -> &'static #root::Pool<#payload, Self::Strategy> {
+                static POOL: #root::Pool<#payload, #strategy> = #root::Pool::builder()#capacity #build;
                 &POOL
             }
         }
@@ -96,7 +99,7 @@ pub(crate) fn track_borrowed(input: TokenStream) -> TokenStream {
     {
         no_marked_field(ident, &mut errors);
     }
-    let root = crate::root(chosen_root(attrs).as_ref());
+    let root = crate::root(chosen_root(attrs).as_ref(), ident.span());
     let arms: Vec<TokenStream> = variants.iter().map(|variant| variant.arm(&mut errors)).collect();
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     let errors = errors.to_tokens();

@@ -1,10 +1,11 @@
-use lease::leased;
+use lease::{StrongLease, leased};
 
 #[leased(owned, capacity = 10, weak = Watcher, capacity = 20)]
 struct Session;
 
-fn main() {
-    // The first one counts, so that nothing else goes wrong.
-    let session: SessionLease = lease::StrongLease::clone(&todo!());
-    let _: Watcher = lease::StrongLease::downgrade(&session);
+// The rest of the use counts, so that nothing else goes wrong.
+fn watch(session: &SessionLease) -> Watcher {
+    StrongLease::downgrade(session)
 }
+
+fn main() {}

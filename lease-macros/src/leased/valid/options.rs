@@ -91,13 +91,10 @@ fn misplaced_option(name: &Ident, contract: Contract, target: Target, known: &[&
     let message = if let Some(meant) = nearest(&written, known) {
         format!("unknown option `{name}`: did you mean `{meant}`?")
     } else if let Some((home, home_target)) = home_of(&written) {
-        let home = if home == contract {
-            format!("{here} {}", home_target.plural())
-        } else {
-            format!("`{}` {}", home.name(), home_target.plural())
-        };
         format!(
-            "`{name}` is an option of {home}: `{here}` {on} take {}",
+            "`{name}` is an option of `{}` {}: `{here}` {on} take {}",
+            home.name(),
+            home_target.plural(),
             one_of(known)
         )
     } else {

@@ -155,7 +155,8 @@ impl<'s, 'env> Scope<'s, 'env> {
     /// Where [`try_alloc`](Self::try_alloc) returns an error.
     #[track_caller]
     pub fn alloc<T>(&self, value: T) -> &'s mut T {
-        or_panic(self.try_alloc(value))
+        const { refuse_destructor::<T>() }
+        or_panic(self.place(value)).1
     }
 
     /// As [`alloc`](Self::alloc), with an error when there is no memory.
@@ -215,7 +216,8 @@ impl<'s, 'env> Scope<'s, 'env> {
     /// Where [`try_alloc_slice_with`](Self::try_alloc_slice_with) returns an error.
     #[track_caller]
     pub fn alloc_slice_with<T>(&self, len: usize, make: impl FnMut(usize) -> T) -> &'s mut [T] {
-        or_panic(self.try_alloc_slice_with(len, make))
+        const { refuse_destructor::<T>() }
+        or_panic(self.place_slice_with(len, make))
     }
 
     /// As [`alloc_slice_with`](Self::alloc_slice_with), with an error when there is no memory.
@@ -226,19 +228,10 @@ impl<'s, 'env> Scope<'s, 'env> {
     pub fn try_alloc_slice_with<T>(
         &self,
         len: usize,
-        mut make: impl FnMut(usize) -> T,
+        make: impl FnMut(usize) -> T,
     ) -> Result<&'s mut [T], ScopeError> {
         const { refuse_destructor::<T>() }
-        let start = self.reserve::<T>(len)?;
-        for index in 0..len {
-            let element = make(index);
-            // SAFETY: `index < len`, and `start` has room for `len` elements.
-            let place = unsafe { start.add(index) };
-            // SAFETY: the place is fresh, aligned memory for one element.
-            unsafe { place.write(element) };
-        }
-        // SAFETY: the loop has written each of the `len` elements, and nobody else knows the place.
-        Ok(unsafe { slice(start, len) })
+        self.place_slice_with(len, make)
     }
 
     /// A slice of all that the iterator gives, until the block ends. O(length).
@@ -258,7 +251,8 @@ impl<'s, 'env> Scope<'s, 'env> {
     /// Where [`try_alloc_slice_from_iter`](Self::try_alloc_slice_from_iter) returns an error.
     #[track_caller]
     pub fn alloc_slice_from_iter<T>(&self, elements: impl IntoIterator<Item = T>) -> &'s mut [T] {
-        or_panic(self.try_alloc_slice_from_iter(elements))
+        const { refuse_destructor::<T>() }
+        or_panic(self.place_slice_from_iter(elements))
     }
 
     /// As [`alloc_slice_from_iter`](Self::alloc_slice_from_iter), with an error when there is no memory.
@@ -272,26 +266,7 @@ impl<'s, 'env> Scope<'s, 'env> {
         elements: impl IntoIterator<Item = T>,
     ) -> Result<&'s mut [T], ScopeError> {
         const { refuse_destructor::<T>() }
-        let elements = elements.into_iter();
-        let mut capacity = elements.size_hint().0;
-        let mut start = self.reserve::<T>(capacity)?;
-        let mut len = 0;
-        for element in elements {
-            if len == capacity {
-                capacity = len.saturating_mul(2).max(4);
-                let larger = self.reserve::<T>(capacity)?;
-                // SAFETY: `len` elements stand at `start`; `larger` is fresh memory for more than that many.
-                unsafe { larger.copy_from_nonoverlapping(start, len) };
-                start = larger;
-            }
-            // SAFETY: `len < capacity`, and `start` has room for `capacity` elements.
-            let place = unsafe { start.add(len) };
-            // SAFETY: the place is fresh, aligned memory for one element.
-            unsafe { place.write(element) };
-            len += 1;
-        }
-        // SAFETY: the loop has written `len` elements from `start` on, and nobody else knows the place.
-        Ok(unsafe { slice(start, len) })
+        self.place_slice_from_iter(elements)
     }
 
     /// A copy of a string, until the block ends. O(length).
@@ -506,6 +481,49 @@ impl<'s, 'env> Scope<'s, 'env> {
         Ok((place, unsafe { place.as_mut() }))
     }
 
+    fn place_slice_with<T>(
+        &self,
+        len: usize,
+        mut make: impl FnMut(usize) -> T,
+    ) -> Result<&'s mut [T], ScopeError> {
+        let start = self.reserve::<T>(len)?;
+        for index in 0..len {
+            let element = make(index);
+            // SAFETY: `index < len`, and `start` has room for `len` elements.
+            let place = unsafe { start.add(index) };
+            // SAFETY: the place is fresh, aligned memory for one element.
+            unsafe { place.write(element) };
+        }
+        // SAFETY: the loop has written each of the `len` elements, and nobody else knows the place.
+        Ok(unsafe { slice(start, len) })
+    }
+
+    fn place_slice_from_iter<T>(
+        &self,
+        elements: impl IntoIterator<Item = T>,
+    ) -> Result<&'s mut [T], ScopeError> {
+        let elements = elements.into_iter();
+        let mut capacity = elements.size_hint().0;
+        let mut start = self.reserve::<T>(capacity)?;
+        let mut len = 0;
+        for element in elements {
+            if len == capacity {
+                capacity = len.saturating_mul(2).max(4);
+                let larger = self.reserve::<T>(capacity)?;
+                // SAFETY: `len` elements stand at `start`; `larger` is fresh memory for more than that many.
+                unsafe { larger.copy_from_nonoverlapping(start, len) };
+                start = larger;
+            }
+            // SAFETY: `len < capacity`, and `start` has room for `capacity` elements.
+            let place = unsafe { start.add(len) };
+            // SAFETY: the place is fresh, aligned memory for one element.
+            unsafe { place.write(element) };
+            len += 1;
+        }
+        // SAFETY: the loop has written `len` elements from `start` on, and nobody else knows the place.
+        Ok(unsafe { slice(start, len) })
+    }
+
     /// Fresh memory for a slice.
     fn reserve<T>(&self, len: usize) -> Result<NonNull<T>, ScopeError> {
         let layout = Layout::array::<T>(len).map_err(|_| ScopeError::TooLong {
@@ -559,6 +577,8 @@ unsafe fn slice<'s, T>(start: NonNull<T>, len: usize) -> &'s mut [T] {
     unsafe { NonNull::slice_from_raw_parts(start, len).as_mut() }
 }
 
+/// Stands in every public function of the family, and none of them calls another: the compiler names the caller's line
+/// only where the check is in the function that was called.
 const fn refuse_destructor<T>() {
     assert!(
         !needs_drop::<T>(),
