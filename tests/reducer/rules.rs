@@ -194,6 +194,21 @@ fn pruning_goes_by_the_end_and_spares_active_leases() {
 }
 
 #[test]
+fn what_was_pruned_leaves_nothing_behind() {
+    let emptied = |lease: &str, work: &str, actor: &str| {
+        let mut bench = Bench::new();
+        bench.take(&record("registrar", &Issue::by_tick().of(lease, work, actor)).at(0, Some(tick(1_000))));
+        bench.take(&record(actor, &released(lease, "COMPLETED")));
+        bench.0.state_mut().prune_terminal_leases();
+        bench.0
+    };
+    assert_eq!(
+        emptied("lease-1", "work-1", "actor-1"),
+        emptied("lease-2", "work-2", "actor-2")
+    );
+}
+
+#[test]
 fn tokens_rise_and_outlive_pruning() {
     let mut bench = Bench::with_lease(&Issue {
         token: 41,
