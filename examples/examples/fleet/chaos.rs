@@ -1,0 +1,81 @@
+//! What happens to workers under `--chaos`: death without a word, and frozen time.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Picks victims: every other strike kills a worker, the others freeze one for twice a claim's time to live.
+pub(crate) struct Chaos {
+    ttl: Duration,
+    next: Instant,
+    frozen: Option<(Pid, Instant)>,
+    random: u64,
+    pub(crate) kills: u64,
+    pub(crate) freezes: u64,
+}
+
+/// What the supervisor has to know about a strike.
+pub(crate) enum Strike {
+    /// This process was killed and wants replacing.
+    Killed(Pid),
+    /// Nothing that the supervisor has to act on.
+    Quiet,
+}
+
+impl Chaos {
+    pub(crate) fn new(ttl: Duration) -> Self {
+        let seed = u64::from(std::process::id()) | 1 << 32;
+        Self { ttl, next: Instant::now() + ttl / 4, frozen: None, random: seed, kills: 0, freezes: 0 }
+    }
+
+    /// Strikes one of these workers if it is time to, and thaws the one that has been frozen for long enough.
+    pub(crate) fn strike(&mut self, workers: &[Pid]) -> Strike {
+        let now = Instant::now();
+        if let Some((pid, until)) = self.frozen
+            && now >= until
+        {
+            self.thaw(pid);
+        }
+        if now < self.next || workers.is_empty() {
+            return Strike::Quiet;
+        }
+        self.next = now + self.ttl / 2 + Duration::from_millis(self.draw(500));
+        let index = usize::try_from(self.draw(workers.len() as u64)).unwrap_or(0);
+        let victim = workers[index];
+        let is_frozen = self.frozen.is_some_and(|(pid, _)| pid == victim);
+        if self.frozen.is_none() && self.freezes <= self.kills {
+            if kill_process(victim, Signal::STOP).is_ok() {
+                self.freezes += 1;
+                self.frozen = Some((victim, now + 2 * self.ttl));
+            }
+            Strike::Quiet
+        } else if !is_frozen && kill_process(victim, Signal::KILL).is_ok() {
+            self.kills += 1;
+            Strike::Killed(victim)
+        } else {
+            Strike::Quiet
+        }
+    }
+
+    /// Lets a frozen worker go on, for instance because the run ends.
+    pub(crate) fn thaw_all(&mut self) {
+        if let Some((pid, _)) = self.frozen {
+            self.thaw(pid);
+        }
+    }
+
+    fn thaw(&mut self, pid: Pid) {
+        // It may have been reaped meanwhile; then there is nobody to thaw.
+        let _ = kill_process(pid, Signal::CONT);
+        self.frozen = None;
+    }
+
+    /// A number below `limit`; the sequence (splitmix64) differs from run to run.
+    fn draw(&mut self, limit: u64) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % limit.max(1)
+    }
+}
