@@ -37,7 +37,6 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::Args;
-use crate::failure::Failure;
 
 fn main() -> ExitCode {
     let args = Args::parse();

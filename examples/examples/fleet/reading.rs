@@ -24,6 +24,7 @@ pub(crate) struct Reader {
     memory: Memory,
     chunks: Pool<Chunk, Memory>,
     owner: LeaseOwner,
+    acquired: u64,
     recorded: u64,
 }
 
@@ -43,7 +44,7 @@ impl Reader {
     pub(crate) fn new() -> Self {
         let memory: Memory = Arc::new(Tracked::new(Quota::bytes(8 << 20, System)));
         let chunks = Pool::new_in(Arc::clone(&memory));
-        Self { memory, chunks, owner: LeaseOwner::with_capacity(4), recorded: 0 }
+        Self { memory, chunks, owner: LeaseOwner::with_capacity(4), acquired: 0, recorded: 0 }
     }
 
     /// Reads one file.
@@ -62,6 +63,7 @@ impl Reader {
                 tally.add(&map);
             } else {
                 let mut chunk = self.chunks.try_acquire_unique(Chunk([0; 64 << 10])).map_err(io::Error::other)?;
+                self.acquired += 1;
                 loop {
                     let length = file.read(&mut chunk.0)?;
                     if length == 0 {
@@ -79,15 +81,16 @@ impl Reader {
 
     /// Gives everything back and says what was used.
     pub(crate) fn finish(self) -> Usage {
-        let pool = self.chunks.stats();
+        let leases = self.chunks.stats().live;
         let records = self.owner.len();
         drop(self.chunks);
         let memory = self.memory.stats();
+        let held = memory.live.unwrap_or_default().bytes;
         Usage {
-            acquired: pool.acquired,
+            acquired: self.acquired,
             recorded: self.recorded,
-            peak: memory.peak_bytes as u64,
-            leaked: (pool.live + records + memory.live_bytes) as u64,
+            peak: memory.peak.unwrap_or_default().bytes as u64,
+            leaked: (leases + records + held) as u64,
         }
     }
 }

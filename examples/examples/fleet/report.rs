@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::thread;
 use std::time::Duration;
 
-use lease::{EventRecord, LeaseReducerState, Registrar, replay};
+use lease::{EventRecord, LeaseReducer, LeaseReducerState, Registrar, replay};
 
 use crate::failure::Failure;
 use crate::results::{Results, Totals};
@@ -67,7 +67,7 @@ pub(crate) fn print(jobs: &Registrar, results: &Results, before: &Before, run: &
     figures(jobs, &totals, before, run)?;
 
     let history = history(jobs)?;
-    let replayed = replay(&history);
+    let replayed = replay(LeaseReducer::new(), &history);
     let mut proofs = vec![
         exactly_once(results, replayed.state(), run.interrupted)?,
         verified(jobs),

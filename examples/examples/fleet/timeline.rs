@@ -34,10 +34,10 @@ pub(crate) fn draw(leases: &[&Lease]) -> String {
         svg.push('\n');
     };
     line(format_args!(
-        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="12">
+        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="12">
 <rect width="100%" height="100%" fill="white"/>
 <text x="12" y="24" font-size="16" font-weight="bold">who held what when</text>
-<text x="12" y="42" fill="#555">{} leases, {} workers, {:.1} s; a row is one worker process, a bar one lease</text>"#,
+<text x="12" y="42" fill="#555">{} leases, {} workers, {:.1} s; a row is one worker process, a bar one lease</text>"##,
         rows.iter().map(|(_, leases)| leases.len()).sum::<usize>(),
         rows.len(),
         to_f64(scale.nanos) / 1e9,
@@ -127,9 +127,9 @@ fn axis(scale: &Scale, bottom: f64, line: &mut impl FnMut(std::fmt::Arguments<'_
     }
 }
 
-/// The part of an actor id that tells workers apart: what follows the host.
+/// As much of an actor id as fits beside its row.
 fn short(actor: &str) -> String {
-    actor.split_once('/').map_or(actor, |(_, rest)| rest).chars().take(26).collect()
+    actor.chars().take(28).collect()
 }
 
 fn escape(text: &str) -> String {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use lease::{ClaimError, Registrar, ReleaseReason};
+use lease::{ClaimError, LeaseError, Registrar, RegistrarError, ReleaseReason};
 
 use crate::args::Args;
 use crate::failure::Failure;
@@ -84,7 +84,8 @@ impl Worker<'_> {
         }
         let claim = match self.jobs.try_claim(&item.work, self.args.ttl()).wait() {
             Ok(claim) => claim,
-            Err(ClaimError::Busy(_)) => return Ok(false),
+            // Frozen while it waited for the answer, this worker may have lost the claim before it had it.
+            Err(ClaimError::Busy(_) | ClaimError::Lost { .. }) => return Ok(false),
             Err(error) => return Err(Failure::Claim(error)),
         };
         let token = claim.fencing_token().get();
@@ -94,8 +95,13 @@ impl Worker<'_> {
             self.results.write(&item.work, token, &digest)?;
         }
         match claim.release(ReleaseReason::Completed).wait() {
-            Ok(_) | Err(ClaimError::Lost { .. }) => Ok(true),
-            Err(error) => Err(Failure::Claim(error)),
+            Err(error) if !has_ended(&error) => Err(Failure::Registrar(error)),
+            _ => Ok(true),
         }
     }
+}
+
+/// Whether the claim had been taken back before it was released: this worker was frozen for too long.
+fn has_ended(error: &RegistrarError) -> bool {
+    matches!(error, RegistrarError::Lease(error) if matches!(**error, LeaseError::LeaseAlreadyTerminal { .. }))
 }
