@@ -43,7 +43,11 @@ pub(crate) struct Args {
 impl Args {
     /// How long a claim lasts unless it is renewed: short under chaos, so that its victims' work is taken over soon.
     pub(crate) fn ttl(&self) -> Duration {
-        if self.chaos { Duration::from_secs(1) } else { Duration::from_secs(10) }
+        if self.chaos {
+            Duration::from_secs(1)
+        } else {
+            Duration::from_secs(10)
+        }
     }
 
     /// The ledger's directory.

@@ -25,7 +25,14 @@ pub(crate) enum Strike {
 impl Chaos {
     pub(crate) fn new(ttl: Duration) -> Self {
         let seed = u64::from(std::process::id()) | 1 << 32;
-        Self { ttl, next: Instant::now() + ttl / 4, frozen: None, random: seed, kills: 0, freezes: 0 }
+        Self {
+            ttl,
+            next: Instant::now() + ttl / 4,
+            frozen: None,
+            random: seed,
+            kills: 0,
+            freezes: 0,
+        }
     }
 
     /// Strikes one of these workers if it is time to, and thaws the one that has been frozen for long enough.

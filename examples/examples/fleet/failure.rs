@@ -26,7 +26,9 @@ impl fmt::Display for Failure {
             Self::Input { path, error } => write!(f, "cannot read {}: {error}", path.display()),
             Self::Empty { path } => write!(f, "there is no file below {}", path.display()),
             Self::State { path, error } => write!(f, "cannot keep state in {}: {error}", path.display()),
-            Self::Ledger { path, error } => write!(f, "cannot open the ledger {}: {}", path.display(), Chain(error)),
+            Self::Ledger { path, error } => {
+                write!(f, "cannot open the ledger {}: {}", path.display(), Chain(error))
+            }
             Self::Results(error) => write!(f, "the results table failed: {error}"),
             Self::Claim(error) => write!(f, "a claim failed: {}", Chain(error)),
             Self::Registrar(error) => write!(f, "the registrar failed: {}", Chain(error)),

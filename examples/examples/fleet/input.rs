@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-use crate::failure::Failure;
 use crate::args::{Args, registry_sources};
+use crate::failure::Failure;
 
 /// One file to be read, and the name under which it is claimed.
 pub(crate) struct Item {
@@ -17,8 +17,15 @@ pub(crate) struct Item {
 
 /// The directory that is to be read.
 pub(crate) fn directory(args: &Args) -> Result<PathBuf, Failure> {
-    let named = args.dir.clone().or_else(registry_sources).ok_or(Failure::NoRegistry)?;
-    let directory = named.canonicalize().map_err(|error| Failure::Input { path: named.clone(), error })?;
+    let named = args
+        .dir
+        .clone()
+        .or_else(registry_sources)
+        .ok_or(Failure::NoRegistry)?;
+    let directory = named.canonicalize().map_err(|error| Failure::Input {
+        path: named.clone(),
+        error,
+    })?;
     match std::fs::read_dir(&directory) {
         Ok(_) => Ok(directory),
         Err(error) => Err(Failure::Input { path: named, error }),
@@ -42,11 +49,16 @@ pub(crate) fn items(directory: &Path, limit: Option<u64>) -> Result<Vec<Item>, F
         if entry.file_type().is_file() {
             let path = entry.into_path();
             let hash = blake3::hash(path.as_os_str().as_encoded_bytes()).to_hex();
-            items.push(Item { work: format!("file/{}", &hash[..32]), path });
+            items.push(Item {
+                work: format!("file/{}", &hash[..32]),
+                path,
+            });
         }
     }
     if items.is_empty() {
-        return Err(Failure::Empty { path: directory.to_owned() });
+        return Err(Failure::Empty {
+            path: directory.to_owned(),
+        });
     }
     Ok(items)
 }

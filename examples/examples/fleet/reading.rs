@@ -44,7 +44,13 @@ impl Reader {
     pub(crate) fn new() -> Self {
         let memory: Memory = Arc::new(Tracked::new(Quota::bytes(8 << 20, System)));
         let chunks = Pool::new_in(Arc::clone(&memory));
-        Self { memory, chunks, owner: LeaseOwner::with_capacity(4), acquired: 0, recorded: 0 }
+        Self {
+            memory,
+            chunks,
+            owner: LeaseOwner::with_capacity(4),
+            acquired: 0,
+            recorded: 0,
+        }
     }
 
     /// Reads one file.
@@ -62,7 +68,10 @@ impl Reader {
                 self.recorded += 1;
                 tally.add(&map);
             } else {
-                let mut chunk = self.chunks.try_acquire_unique(Chunk([0; 64 << 10])).map_err(io::Error::other)?;
+                let mut chunk = self
+                    .chunks
+                    .try_acquire_unique(Chunk([0; 64 << 10]))
+                    .map_err(io::Error::other)?;
                 self.acquired += 1;
                 loop {
                     let length = file.read(&mut chunk.0)?;
@@ -106,7 +115,12 @@ struct Tally<'a> {
 
 impl<'a> Tally<'a> {
     fn new(histogram: &'a mut [u64]) -> Self {
-        Self { hasher: blake3::Hasher::new(), histogram, words: 0, in_word: false }
+        Self {
+            hasher: blake3::Hasher::new(),
+            histogram,
+            words: 0,
+            in_word: false,
+        }
     }
 
     fn add(&mut self, bytes: &[u8]) {

@@ -54,12 +54,22 @@ impl Worker {
     pub(crate) fn parse(line: &str) -> Option<Self> {
         let mut numbers = line.split_whitespace().map(|word| word.parse().ok());
         let mut next = || numbers.next().flatten();
-        Some(Self { acquired: next()?, recorded: next()?, peak: next()?, leaked: next()? })
+        Some(Self {
+            acquired: next()?,
+            recorded: next()?,
+            peak: next()?,
+            leaked: next()?,
+        })
     }
 }
 
 /// Prints figures and proofs; says whether every proof held.
-pub(crate) fn print(jobs: &Registrar, results: &Results, before: &Before, run: &Run) -> Result<bool, Failure> {
+pub(crate) fn print(
+    jobs: &Registrar,
+    results: &Results,
+    before: &Before,
+    run: &Run,
+) -> Result<bool, Failure> {
     if !run.interrupted {
         wait_for_the_dead(jobs)?;
     }
@@ -73,9 +83,9 @@ pub(crate) fn print(jobs: &Registrar, results: &Results, before: &Before, run: &
         verified(jobs),
         Proof::new(
             "replay equal to the live state",
-            jobs.query(|live| live == replayed.state())?.then(|| format!("{} leases", replayed.state().len())).ok_or(
-                "the state replayed from genesis differs from the registrar's".to_owned(),
-            ),
+            jobs.query(|live| live == replayed.state())?
+                .then(|| format!("{} leases", replayed.state().len()))
+                .ok_or("the state replayed from genesis differs from the registrar's".to_owned()),
         ),
     ];
     proofs.push(nothing_leaked(replayed.state(), run));
@@ -125,7 +135,10 @@ fn figures(jobs: &Registrar, totals: &Totals, before: &Before, run: &Run) -> Res
         totals.lines,
         totals.words,
     );
-    println!("claims     {issued} in {seconds:.1} s: {:.0} claims/s", issued as f64 / seconds);
+    println!(
+        "claims     {issued} in {seconds:.1} s: {:.0} claims/s",
+        issued as f64 / seconds
+    );
     println!("chaos      {} workers killed, {} frozen", run.kills, run.freezes);
     println!(
         "recovery   {reclaimed} claims reclaimed, {} stale writes refused",
@@ -137,7 +150,10 @@ fn figures(jobs: &Registrar, totals: &Totals, before: &Before, run: &Run) -> Res
         run.workers.len(),
         run.workers.iter().map(|worker| worker.peak).max().unwrap_or(0) >> 10,
     );
-    println!("owner      {} regions on record as borrowed", sum(|worker| worker.recorded));
+    println!(
+        "owner      {} regions on record as borrowed",
+        sum(|worker| worker.recorded)
+    );
     Ok(())
 }
 
@@ -157,7 +173,10 @@ fn history(jobs: &Registrar) -> Result<Vec<EventRecord>, Failure> {
     let mut history: Vec<EventRecord> = Vec::new();
     loop {
         let after = history.last().map_or(0, |record| record.sequence);
-        let page = jobs.ledger().read(after, 4096).map_err(lease::RegistrarError::from)?;
+        let page = jobs
+            .ledger()
+            .read(after, 4096)
+            .map_err(lease::RegistrarError::from)?;
         if page.is_empty() {
             return Ok(history);
         }
@@ -168,8 +187,11 @@ fn history(jobs: &Registrar) -> Result<Vec<EventRecord>, Failure> {
 /// Every file has exactly one accepted write, under a token that the ledger issued for that very file.
 fn exactly_once(results: &Results, state: &LeaseReducerState, interrupted: bool) -> Result<Proof, Failure> {
     let claim = "every file exactly once by token";
-    let issued: HashMap<u64, &str> =
-        state.leases().iter().map(|lease| (lease.fencing_token, lease.work_id.as_str())).collect();
+    let issued: HashMap<u64, &str> = state
+        .leases()
+        .iter()
+        .map(|lease| (lease.fencing_token, lease.work_id.as_str()))
+        .collect();
     let mut accepted: HashMap<String, Vec<u64>> = HashMap::new();
     for (work, token) in results.accepted()? {
         accepted.entry(work).or_default().push(token);
@@ -186,15 +208,24 @@ fn exactly_once(results: &Results, state: &LeaseReducerState, interrupted: bool)
             (None, _) => format!("{work} has no result"),
             (Some(token), [write]) if *write == token => match issued.get(&token) {
                 Some(issued_for) if *issued_for == work && tokens.insert(token) => continue,
-                Some(issued_for) => format!("{work} was written under token {token}, issued for {issued_for}"),
+                Some(issued_for) => {
+                    format!("{work} was written under token {token}, issued for {issued_for}")
+                }
                 None => format!("{work} was written under token {token}, which nobody issued"),
             },
             (Some(_), writes) => format!("{work} was written {} times", writes.len()),
         };
         return Ok(Proof::new(claim, Err(objection)));
     }
-    let rest = if open > 0 { format!(", {open} still open") } else { String::new() };
-    Ok(Proof::new(claim, Ok(format!("{} files, {} tokens{rest}", tokens.len(), tokens.len()))))
+    let rest = if open > 0 {
+        format!(", {open} still open")
+    } else {
+        String::new()
+    };
+    Ok(Proof::new(
+        claim,
+        Ok(format!("{} files, {} tokens{rest}", tokens.len(), tokens.len())),
+    ))
 }
 
 fn verified(jobs: &Registrar) -> Proof {
@@ -209,7 +240,10 @@ fn nothing_leaked(state: &LeaseReducerState, run: &Run) -> Proof {
     let leaked: u64 = run.workers.iter().map(|worker| worker.leaked).sum();
     let held = state.active_count();
     let outcome = if leaked == 0 && (held == 0 || run.interrupted) {
-        Ok(format!("{} workers gave everything back, {held} claims still held", run.workers.len()))
+        Ok(format!(
+            "{} workers gave everything back, {held} claims still held",
+            run.workers.len()
+        ))
     } else {
         Err(format!("{leaked} objects, records or bytes, and {held} claims"))
     };

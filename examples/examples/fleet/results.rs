@@ -66,10 +66,12 @@ impl Results {
 
     /// Adds the files that are not yet known.
     pub(crate) fn add(&mut self, items: &[Item]) -> rusqlite::Result<()> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         {
-            let mut insert =
-                transaction.prepare("INSERT INTO files (work, path) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
+            let mut insert = transaction
+                .prepare("INSERT INTO files (work, path) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
             for item in items {
                 insert.execute(params![item.work, item.path.as_os_str().as_bytes()])?;
             }
@@ -79,19 +81,25 @@ impl Results {
 
     /// The files without a result.
     pub(crate) fn open_items(&self) -> rusqlite::Result<Vec<Item>> {
-        let mut select = self.connection.prepare_cached("SELECT work, path FROM files WHERE token IS NULL")?;
+        let mut select = self
+            .connection
+            .prepare_cached("SELECT work, path FROM files WHERE token IS NULL")?;
         select.query_map((), item)?.collect()
     }
 
     /// Whether a file still wants its result.
     pub(crate) fn is_open(&self, work: &str) -> rusqlite::Result<bool> {
-        let mut select = self.connection.prepare_cached("SELECT token IS NULL FROM files WHERE work = ?1")?;
+        let mut select = self
+            .connection
+            .prepare_cached("SELECT token IS NULL FROM files WHERE work = ?1")?;
         select.query_row([work], |row| row.get(0))
     }
 
     /// Shows a token to a file's fence: from now on every older one is refused.
     pub(crate) fn admit(&mut self, work: &str, token: u64) -> rusqlite::Result<Admission> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let (fence, done): (u64, bool) = transaction
             .prepare_cached("SELECT fence, token IS NOT NULL FROM files WHERE work = ?1")?
             .query_row([work], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -113,15 +121,29 @@ impl Results {
     ///
     /// Only the fence decides, not whether a result is there already: that each file is written once is for the
     /// leases to achieve and for the report to check.
-    pub(crate) fn write(&mut self, work: &str, token: u64, result: &Result<Digest, String>) -> rusqlite::Result<bool> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    pub(crate) fn write(
+        &mut self,
+        work: &str,
+        token: u64,
+        result: &Result<Digest, String>,
+    ) -> rusqlite::Result<bool> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let accepted = match result {
             Ok(digest) => transaction
                 .prepare_cached(
                     "UPDATE files SET token = ?2, hash = ?3, bytes = ?4, lines = ?5, words = ?6
                      WHERE work = ?1 AND fence <= ?2",
                 )?
-                .execute(params![work, token, digest.hash, digest.bytes, digest.lines, digest.words])?,
+                .execute(params![
+                    work,
+                    token,
+                    digest.hash,
+                    digest.bytes,
+                    digest.lines,
+                    digest.words
+                ])?,
             Err(problem) => transaction
                 .prepare_cached("UPDATE files SET token = ?2, problem = ?3 WHERE work = ?1 AND fence <= ?2")?
                 .execute(params![work, token, problem])?,
@@ -154,18 +176,27 @@ impl Results {
 
     /// Every write that was taken, as work item and token.
     pub(crate) fn accepted(&self) -> rusqlite::Result<Vec<(String, u64)>> {
-        let mut select = self.connection.prepare("SELECT work, token FROM writes WHERE accepted")?;
-        select.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        let mut select = self
+            .connection
+            .prepare("SELECT work, token FROM writes WHERE accepted")?;
+        select
+            .query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect()
     }
 
     /// Every file with the token of the result it has.
     pub(crate) fn tokens(&self) -> rusqlite::Result<Vec<(String, Option<u64>)>> {
         let mut select = self.connection.prepare("SELECT work, token FROM files")?;
-        select.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        select
+            .query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect()
     }
 }
 
 fn item(row: &Row<'_>) -> rusqlite::Result<Item> {
     let path: Vec<u8> = row.get(1)?;
-    Ok(Item { work: row.get(0)?, path: PathBuf::from(OsStr::from_bytes(&path)) })
+    Ok(Item {
+        work: row.get(0)?,
+        path: PathBuf::from(OsStr::from_bytes(&path)),
+    })
 }

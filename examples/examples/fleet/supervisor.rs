@@ -25,8 +25,14 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let directory = input::directory(args)?;
     let items = input::items(&directory, args.limit)?;
-    std::fs::create_dir_all(&args.state).map_err(|error| Failure::State { path: args.state.clone(), error })?;
-    let jobs = Registrar::open(args.ledger()).map_err(|error| Failure::Ledger { path: args.ledger(), error })?;
+    std::fs::create_dir_all(&args.state).map_err(|error| Failure::State {
+        path: args.state.clone(),
+        error,
+    })?;
+    let jobs = Registrar::open(args.ledger()).map_err(|error| Failure::Ledger {
+        path: args.ledger(),
+        error,
+    })?;
     let mut results = Results::open(&args.results())?;
     results.add(&items)?;
     let before = report::Before::look(&jobs, &results)?;
@@ -46,7 +52,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let _ = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
 
     let started = Instant::now();
-    let mut fleet = Fleet { args, workers: Vec::new(), killed: HashSet::new(), gone: Vec::new() };
+    let mut fleet = Fleet {
+        args,
+        workers: Vec::new(),
+        killed: HashSet::new(),
+        gone: Vec::new(),
+    };
     let mut chaos = args.chaos.then(|| Chaos::new(args.ttl()));
     let outcome = fleet.watch(&results, &interrupted, chaos.as_mut());
     if let Some(chaos) = &mut chaos {
@@ -66,7 +77,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let proven = report::print(&jobs, &results, &before, &run)?;
     if let Some(path) = &args.timeline {
         let picture = jobs.query(|state| timeline::draw(&state.leases()))?;
-        std::fs::write(path, picture).map_err(|error| Failure::State { path: path.clone(), error })?;
+        std::fs::write(path, picture).map_err(|error| Failure::State {
+            path: path.clone(),
+            error,
+        })?;
         println!("timeline   {}", path.display());
     }
     jobs.close().wait()?;
@@ -100,7 +114,11 @@ impl Fleet<'_> {
         while !self.workers.is_empty() && !interrupted.load(Ordering::Relaxed) {
             thread::sleep(LOOK);
             if let Some(chaos) = chaos.as_deref_mut() {
-                let pids: Vec<Pid> = self.workers.iter().map(|(_, child)| Pid::from_child(child)).collect();
+                let pids: Vec<Pid> = self
+                    .workers
+                    .iter()
+                    .map(|(_, child)| Pid::from_child(child))
+                    .collect();
                 if let Strike::Killed(pid) = chaos.strike(&pids) {
                     self.killed.insert(pid.as_raw_nonzero().get().unsigned_abs());
                 }
@@ -116,7 +134,13 @@ impl Fleet<'_> {
         let program = std::env::current_exe().map_err(Failure::Process)?;
         let mut command = Command::new(program);
         command
-            .args(["--worker", &number.to_string(), "--workers", &self.args.workers.to_string(), "--state"])
+            .args([
+                "--worker",
+                &number.to_string(),
+                "--workers",
+                &self.args.workers.to_string(),
+                "--state",
+            ])
             .arg(&self.args.state)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
@@ -185,15 +209,24 @@ impl Progress {
         let totals = results.totals()?;
         let bar = ProgressBar::new(totals.files).with_position(totals.done);
         bar.reset_eta();
-        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} files, {per_sec}, {eta} left") {
+        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} files, {per_sec}, {eta} left")
+        {
             bar.set_style(style);
         }
         let is_terminal = std::io::stderr().is_terminal();
-        Ok(Self { bar, is_terminal, last: std::cell::Cell::new(Instant::now()) })
+        Ok(Self {
+            bar,
+            is_terminal,
+            last: std::cell::Cell::new(Instant::now()),
+        })
     }
 
     fn show(&self, results: &Results) -> Result<(), Failure> {
-        let every = if self.is_terminal { Duration::from_millis(100) } else { Duration::from_secs(3) };
+        let every = if self.is_terminal {
+            Duration::from_millis(100)
+        } else {
+            Duration::from_secs(3)
+        };
         if self.last.get().elapsed() >= every {
             self.last.set(Instant::now());
             let totals = results.totals()?;

@@ -22,9 +22,20 @@ pub(crate) fn draw(leases: &[&Lease]) -> String {
     }
     rows.sort_by_key(|(_, leases)| leases.first().map(|lease| lease.issued_at));
 
-    let start = rows.iter().flat_map(|(_, leases)| leases.iter().map(|lease| lease.issued_at)).min().unwrap_or(0);
-    let end = rows.iter().flat_map(|(_, leases)| leases.iter().map(|lease| ended_at(lease))).max().unwrap_or(1);
-    let scale = Scale { start, nanos: end.saturating_sub(start).max(1) };
+    let start = rows
+        .iter()
+        .flat_map(|(_, leases)| leases.iter().map(|lease| lease.issued_at))
+        .min()
+        .unwrap_or(0);
+    let end = rows
+        .iter()
+        .flat_map(|(_, leases)| leases.iter().map(|lease| ended_at(lease)))
+        .max()
+        .unwrap_or(1);
+    let scale = Scale {
+        start,
+        nanos: end.saturating_sub(start).max(1),
+    };
 
     let height = TOP + ROW * to_f64(rows.len() as u64) + 34.0;
     let mut svg = String::new();
@@ -84,11 +95,18 @@ impl Scale {
 }
 
 fn ended_at(lease: &Lease) -> u64 {
-    lease.terminated_at.unwrap_or(lease.expires_at).max(lease.issued_at)
+    lease
+        .terminated_at
+        .unwrap_or(lease.expires_at)
+        .max(lease.issued_at)
 }
 
-const ENDINGS: [(&str, &str); 4] =
-    [("#4c9f70", "released"), ("#e08e45", "expired"), ("#c0392b", "revoked"), ("#5b7db1", "still held")];
+const ENDINGS: [(&str, &str); 4] = [
+    ("#4c9f70", "released"),
+    ("#e08e45", "expired"),
+    ("#c0392b", "revoked"),
+    ("#5b7db1", "still held"),
+];
 
 fn ending(lease: &Lease) -> (&'static str, &'static str) {
     match lease.state {
@@ -133,10 +151,15 @@ fn short(actor: &str) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('"', "&quot;")
 }
 
-#[allow(clippy::cast_precision_loss, reason = "a picture has some two thousand pixels")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "a picture has some two thousand pixels"
+)]
 fn to_f64(number: u64) -> f64 {
     number as f64
 }

@@ -25,12 +25,23 @@ pub(crate) fn run(args: &Args, number: u16) -> Result<(), Failure> {
     let jobs = Registrar::builder()
         .actor(format!("worker-{number}/{}", std::process::id()))
         .open(args.ledger())
-        .map_err(|error| Failure::Ledger { path: args.ledger(), error })?;
-    let mut worker = Worker { args, jobs, results: Results::open(&args.results())?, reader: Reader::new() };
+        .map_err(|error| Failure::Ledger {
+            path: args.ledger(),
+            error,
+        })?;
+    let mut worker = Worker {
+        args,
+        jobs,
+        results: Results::open(&args.results())?,
+        reader: Reader::new(),
+    };
     worker.work(number, &stopped)?;
     let usage = worker.reader.finish();
     worker.jobs.close().wait()?;
-    println!("{} {} {} {}", usage.acquired, usage.recorded, usage.peak, usage.leaked);
+    println!(
+        "{} {} {} {}",
+        usage.acquired, usage.recorded, usage.peak, usage.leaked
+    );
     Ok(())
 }
 
