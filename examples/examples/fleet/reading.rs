@@ -14,8 +14,8 @@ use crate::results::Digest;
 /// Files from this size on are mapped, smaller ones are read through a chunk.
 const MAP_FROM: u64 = 256 << 10;
 
-/// The payload of the pool: a buffer that is large enough for most source files at once.
-struct Chunk([u8; 64 << 10]);
+/// The payload of the pool: a buffer that is large enough for most source files.
+struct Chunk([u8; 16 << 10]);
 
 type Memory = Arc<Tracked<Quota<System>>>;
 
@@ -70,7 +70,7 @@ impl Reader {
             } else {
                 let mut chunk = self
                     .chunks
-                    .try_acquire_unique(Chunk([0; 64 << 10]))
+                    .try_acquire_unique(Chunk([0; 16 << 10]))
                     .map_err(io::Error::other)?;
                 self.acquired += 1;
                 loop {
