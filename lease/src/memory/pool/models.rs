@@ -12,7 +12,7 @@ use loom::thread::{self as loom_thread, JoinHandle};
 
 use super::magazine::end_thread;
 use super::shared::Options;
-use super::{Pool, StrongLease, UniqueLease};
+use super::{ControlBlockHandle, Pool, StrongLease, UniqueLease};
 use crate::memory::strategy::{
     AllocError, FreeError, MemoryStrategy, Ownership, StrategyFault, StrategyId, StrategyStatus, System,
 };
@@ -230,27 +230,37 @@ fn loom_a_stale_handle_never_meets_the_next_payload() {
     });
 }
 
+/// Looks up the handle that the next payload of a one-slot pool will have, while `enter` brings that payload in.
+fn lookup_meets_a_new_payload(books: &'static Books, enter: impl FnOnce(&ModelPool) -> StrongLease<Payload>) {
+    let pool = Arc::new(pool(books, 1, 0));
+    let before = StrongLease::handle(&pool.acquire(Payload::new(books, 1)));
+    let handle = ControlBlockHandle::from_bits(before.to_bits() + (1 << 32));
+    let looker = {
+        let pool = Arc::clone(&pool);
+        thread::spawn(move || {
+            if let Some(lease) = pool.lock(handle) {
+                assert_eq!(lease.value(), 2);
+            }
+        })
+    };
+    let strong = enter(&pool);
+    assert_eq!(StrongLease::handle(&strong), handle);
+    drop(strong);
+    looker.join().expect("no panic");
+    drop(pool);
+}
+
 #[test]
-fn loom_unique_lease_is_shared_under_a_lookup() {
+fn loom_an_acquired_payload_is_whole_for_a_lookup() {
+    model(|books| lookup_meets_a_new_payload(books, |pool| pool.acquire(Payload::new(books, 2))));
+}
+
+#[test]
+fn loom_a_shared_unique_payload_is_whole_for_a_lookup() {
     model(|books| {
-        let pool = Arc::new(pool(books, 1, 0));
-        // The handle that the payload will have once it is shared.
-        let handle = StrongLease::handle(&UniqueLease::share(pool.acquire_unique(Payload::new(books, 1))));
-        let handle = super::ControlBlockHandle::from_bits(handle.to_bits() + (1 << 32));
-        let unique = pool.acquire_unique(Payload::new(books, 2));
-        let looker = {
-            let pool = Arc::clone(&pool);
-            thread::spawn(move || {
-                if let Some(lease) = pool.lock(handle) {
-                    assert_eq!(lease.value(), 2);
-                }
-            })
-        };
-        let strong = UniqueLease::share(unique);
-        assert_eq!(StrongLease::handle(&strong), handle);
-        drop(strong);
-        looker.join().expect("no panic");
-        drop(pool);
+        lookup_meets_a_new_payload(books, |pool| {
+            UniqueLease::share(pool.acquire_unique(Payload::new(books, 2)))
+        });
     });
 }
 
