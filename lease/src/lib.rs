@@ -142,8 +142,8 @@ pub use memory::{
         TenantId, TrackBorrowed, Tracking, Unmoved,
     },
     pool::{
-        AcquireError, CloneError, ControlBlockHandle, LeaseOutput, Leased, LockError, Pool, PoolBuildError,
-        PoolBuilder, PoolStats, StrongLease, UniqueLease, WeakLease,
+        AcquireError, CloneError, ControlBlockHandle, Iter, LeaseOutput, Leased, LiveSlot, LockError, Pool,
+        PoolBuildError, PoolBuilder, PoolStats, ShutdownError, StrongLease, UniqueLease, WeakLease,
     },
     scope::{Scope, ScopeError, ScopeReport},
     strategy,

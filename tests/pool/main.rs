@@ -8,3 +8,5 @@ mod leases;
 mod shapes;
 mod support;
 mod threads;
+mod visits;
+mod waiting;

@@ -68,6 +68,11 @@ impl Word {
         self.0 & HAS_WEAK != 0
     }
 
+    /// Whether the slot is free for good.
+    pub(super) const fn is_retired(self) -> bool {
+        self.is_free() && self.generation() == LAST_GENERATION
+    }
+
     pub(super) const fn is_orphan(self) -> bool {
         self.0 & ORPHAN != 0
     }
@@ -168,6 +173,12 @@ impl ControlWord {
     pub(super) fn reserve(&self) {
         let word = Word(self.0.load(Ordering::Relaxed)).owned();
         self.0.store(word.0, Ordering::Relaxed);
+    }
+
+    /// Free → held by one owner, with weak leases already. `Release`: they may be used on other threads at once.
+    pub(super) fn reserve_with_weak(&self) {
+        let word = Word(self.0.load(Ordering::Relaxed)).owned();
+        self.0.store(word.0 | HAS_WEAK, Ordering::Release);
     }
 
     /// Held by one owner → one strong lease. An addition, not a store: the pool may be orphaning the slot right now.

@@ -1,6 +1,7 @@
 //! What a pool can refuse.
 
 use std::alloc::Layout;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -19,6 +20,12 @@ pub enum AcquireError {
     /// The pool has been closed.
     #[error("the pool is closed")]
     Closed,
+    /// No slot was given back in time.
+    #[error("no slot was given back within {timeout:?}")]
+    TimedOut {
+        /// How long the caller was ready to wait.
+        timeout: Duration,
+    },
     /// The pool could not get memory to grow.
     #[error("the pool cannot grow: {0}")]
     Memory(#[from] AllocError),
@@ -89,4 +96,29 @@ pub enum PoolBuildError {
         /// What was asked for.
         given: usize,
     },
+}
+
+/// A pool could not be shut down; nothing changed.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ShutdownError {
+    /// Some of its slots are still in use.
+    #[error("{} slots of the pool are still in use", leases.len())]
+    StillLeased {
+        /// Each of them.
+        leases: Vec<LiveSlot>,
+    },
+}
+
+/// A slot that is still in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LiveSlot {
+    /// [`ControlBlockHandle::to_bits`](crate::ControlBlockHandle::to_bits) of the object.
+    pub handle: u64,
+    /// Its strong leases. With neither strong nor weak leases it is held by a unique one, or its payload is just being
+    /// destroyed.
+    pub strong: usize,
+    /// Its weak leases.
+    pub weak: usize,
 }

@@ -6,6 +6,7 @@
 //!
 //! - `segment`, `pages`: where slots live, and how a handle's number leads there;
 //! - `shared`, `magazine`: what outlives the pool value, the store of free slots, and each thread's share of them;
+//! - `wait`: the queue of a bounded pool; `iter`: visiting what is on lease;
 //! - `strong`, `weak`, `unique`, `handle`, `release`: the leases;
 //! - `leased`: types that have a static pool of their own.
 
@@ -13,6 +14,7 @@ mod builder;
 mod control_word;
 mod error;
 mod handle;
+mod iter;
 mod leased;
 mod magazine;
 #[cfg(all(test, loom))]
@@ -24,26 +26,34 @@ mod shared;
 mod stats;
 mod strong;
 mod unique;
+mod wait;
 mod weak;
 
 use std::fmt;
+use std::future;
 use std::marker::PhantomData;
+use std::mem;
 use std::process;
 use std::ptr::{self, NonNull};
+use std::task::Poll;
+#[cfg(not(loom))]
+use std::time::{Duration, Instant};
 
 pub use self::builder::PoolBuilder;
 use self::control_word::Lookup;
-pub use self::error::{AcquireError, CloneError, LockError, PoolBuildError};
+pub use self::error::{AcquireError, CloneError, LiveSlot, LockError, PoolBuildError, ShutdownError};
 pub use self::handle::ControlBlockHandle;
+pub use self::iter::Iter;
 pub use self::leased::{LeaseOutput, Leased};
 use self::segment::{Segment, SlotLayout, SlotPtr};
 use self::shared::{Options, Shared};
 pub use self::stats::PoolStats;
 pub use self::strong::StrongLease;
 pub use self::unique::UniqueLease;
+use self::wait::{Ticket, Wake};
 pub use self::weak::WeakLease;
 use crate::memory::strategy::{MemoryStrategy, System};
-use crate::sync::global;
+use crate::sync::{global, thread};
 
 /// A pool of objects on lease.
 ///
@@ -147,10 +157,146 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     ///
     /// As [`try_acquire`](Self::try_acquire), without calling `make`.
     pub fn try_acquire_with(&self, make: impl FnOnce() -> T) -> Result<StrongLease<T>, AcquireError> {
-        let slot = self.fill(make)?;
+        let slot = self.fill(self.take()?, make);
+        // SAFETY: the slot holds a payload now.
+        Ok(unsafe { Self::publish(slot) })
+    }
+
+    /// Moves `value` into the pool, waiting until a slot is free. First come, first served.
+    ///
+    /// # Errors
+    ///
+    /// If the pool is closed, also while waiting, or out of memory.
+    ///
+    /// ```
+    /// use std::thread;
+    /// use lease::Pool;
+    ///
+    /// let pool = Pool::builder().capacity(1).build();
+    /// let lease = pool.acquire(1);
+    /// thread::scope(|scope| {
+    ///     scope.spawn(|| assert_eq!(*pool.acquire_blocking(2).unwrap(), 2));
+    ///     drop(lease);
+    /// });
+    /// ```
+    pub fn acquire_blocking(&self, value: T) -> Result<StrongLease<T>, AcquireError> {
+        let slot = self.wait(|| {
+            thread::park();
+            Ok(())
+        })?;
+        let slot = self.fill(slot, || value);
+        // SAFETY: the slot holds a payload now.
+        Ok(unsafe { Self::publish(slot) })
+    }
+
+    /// Moves `value` into the pool, waiting for a free slot for at most `timeout`. First come, first served.
+    ///
+    /// # Errors
+    ///
+    /// [`AcquireError::TimedOut`], or as [`acquire_blocking`](Self::acquire_blocking).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use lease::{AcquireError, Pool};
+    ///
+    /// let pool = Pool::builder().capacity(1).build();
+    /// let _lease = pool.acquire(1);
+    /// let timeout = Duration::from_millis(5);
+    /// assert_eq!(pool.acquire_timeout(2, timeout).unwrap_err(), AcquireError::TimedOut { timeout });
+    /// ```
+    #[cfg(not(loom))]
+    pub fn acquire_timeout(&self, value: T, timeout: Duration) -> Result<StrongLease<T>, AcquireError> {
+        let start = Instant::now();
+        let slot = self.wait(|| match timeout.checked_sub(start.elapsed()) {
+            Some(left) if !left.is_zero() => {
+                thread::park_timeout(left);
+                Ok(())
+            }
+            _ => Err(AcquireError::TimedOut { timeout }),
+        })?;
+        let slot = self.fill(slot, || value);
+        // SAFETY: the slot holds a payload now.
+        Ok(unsafe { Self::publish(slot) })
+    }
+
+    /// Moves `value` into the pool, waiting until a slot is free. First come, first served, among threads and tasks.
+    ///
+    /// Needs no particular runtime. A future that is dropped while it waits passes its place on; put the runtime's own
+    /// timeout around it to bound the wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_blocking`](Self::acquire_blocking).
+    pub async fn acquire_async(&self, value: T) -> Result<StrongLease<T>, AcquireError> {
+        let slot = {
+            let mut ticket = Ticket::new(self.open()?);
+            future::poll_fn(|context| {
+                match self.take_or_wait(&mut ticket, Wake::Task(context.waker().clone())) {
+                    Ok(Some(slot)) => Poll::Ready(Ok(slot)),
+                    Ok(None) => Poll::Pending,
+                    Err(error) => Poll::Ready(Err(error)),
+                }
+            })
+            .await?
+        };
+        let slot = self.fill(slot, || value);
+        // SAFETY: the slot holds a payload now.
+        Ok(unsafe { Self::publish(slot) })
+    }
+
+    /// Makes a value that can hold weak leases on itself, as [`Arc::new_cyclic`](std::sync::Arc::new_cyclic).
+    ///
+    /// Until `make` returns, the weak lease it is given cannot be locked. If it panics, the slot goes back as soon as the
+    /// weak leases it made are gone.
+    ///
+    /// ```
+    /// use lease::{Pool, WeakLease};
+    ///
+    /// struct Gadget { me: WeakLease<Gadget>, id: u32 }
+    ///
+    /// let pool = Pool::new();
+    /// let gadget = pool.acquire_cyclic(|me| Gadget { me: me.clone(), id: 7 });
+    /// assert_eq!(gadget.me.lock().unwrap().id, 7);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`acquire`](Self::acquire).
+    #[track_caller]
+    pub fn acquire_cyclic(&self, make: impl FnOnce(&WeakLease<T>) -> T) -> StrongLease<T> {
+        expect(self.try_acquire_cyclic(make))
+    }
+
+    /// Makes a value that can hold weak leases on itself, as [`acquire_cyclic`](Self::acquire_cyclic).
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire), without calling `make`.
+    pub fn try_acquire_cyclic(
+        &self,
+        make: impl FnOnce(&WeakLease<T>) -> T,
+    ) -> Result<StrongLease<T>, AcquireError> {
+        let shared = self.open()?;
+        let slot = self.take()?;
+        let unused = PutBack { shared, slot };
+        // SAFETY: the slot is ours and free; its implicit weak count is given up by the guard, or kept by the lease.
+        let weak = unsafe { weak::before_payload::<T>(slot) }?;
+        mem::forget(unused);
+        let class = {
+            // SAFETY: the pool exists, so its segments do.
+            unsafe { slot.word() }.read().class()
+        };
+        let unmade = scopeguard::guard((), |()| {
+            // SAFETY: the implicit weak count is this guard's to give up.
+            unsafe { release::weak::<T>(slot, class) };
+        });
+        let value = make(&weak);
+        // SAFETY: the slot is ours, without a payload yet, and has room for a `T`.
+        unsafe { slot.payload::<T>().write(value) };
+        scopeguard::ScopeGuard::into_inner(unmade);
         // SAFETY: the pool exists, so its segments do.
-        unsafe { slot.word() }.publish();
-        // SAFETY: the slot holds a payload now, and the published strong count is this lease's.
+        unsafe { slot.word() }.share();
+        // SAFETY: the payload is initialised, and the strong count is the new lease's.
         Ok(unsafe { StrongLease::from_slot(slot) })
     }
 
@@ -170,7 +316,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     ///
     /// As [`try_acquire`](Self::try_acquire).
     pub fn try_acquire_unique(&self, value: T) -> Result<UniqueLease<T>, AcquireError> {
-        let slot = self.fill(|| value)?;
+        let slot = self.fill(self.take()?, || value);
         // SAFETY: the pool exists, so its segments do.
         unsafe { slot.word() }.reserve();
         // SAFETY: the slot holds a payload, is reserved, and ours.
@@ -204,7 +350,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
         }
     }
 
-    /// Refuses every `acquire` that starts after this. Objects on lease stay, and can still be locked.
+    /// Refuses every `acquire` that starts after this, and those that wait. Objects on lease stay, and can still be locked.
     ///
     /// ```
     /// use lease::{AcquireError, Pool};
@@ -217,11 +363,65 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     /// ```
     pub fn close(&self) {
         self.closed.store(true, global::Ordering::Release);
+        if let Some(shared) = self.shared() {
+            shared.wake_all();
+        }
     }
 
     /// Whether [`close`](Self::close) was called.
     pub fn is_closed(&self) -> bool {
         self.closed.load(global::Ordering::Acquire)
+    }
+
+    /// Leases on all live objects, one after another; see [`Iter`].
+    ///
+    /// ```
+    /// let pool = lease::Pool::new();
+    /// let leases: Vec<_> = (1..=3).map(|n| pool.acquire(n)).collect();
+    /// assert_eq!(pool.iter().map(|lease| *lease).sum::<i32>(), 6);
+    /// # drop(leases);
+    /// ```
+    pub const fn iter(&self) -> Iter<'_, T, S> {
+        Iter::new(self)
+    }
+
+    /// Closes the pool and gives all its memory back, or, if a slot is still in use, changes nothing.
+    ///
+    /// Handles from before stay stale for ever. Takes the pool for itself, so a `static` pool can only be
+    /// [closed](Self::close). Visits every slot.
+    ///
+    /// # Errors
+    ///
+    /// Which slots are in use.
+    ///
+    /// ```
+    /// use lease::{Pool, ShutdownError};
+    ///
+    /// let mut pool = Pool::new();
+    /// let lease = pool.acquire(1);
+    /// let Err(ShutdownError::StillLeased { leases }) = pool.shutdown() else { panic!() };
+    /// assert_eq!(leases[0].strong, 1);
+    /// drop(lease);
+    /// pool.shutdown()?;
+    /// assert_eq!(pool.stats().bytes, 0);
+    /// # Ok::<(), ShutdownError>(())
+    /// ```
+    pub fn shutdown(&mut self) -> Result<(), ShutdownError> {
+        if let Some(shared) = self.shared() {
+            // SAFETY: the pool value is borrowed mutably.
+            unsafe { shared.drain() }.map_err(|leases| ShutdownError::StillLeased { leases })?;
+        }
+        self.close();
+        Ok(())
+    }
+
+    /// Gives segments without a used slot back to the strategy; says how many bytes.
+    ///
+    /// Empties this thread's cache of free slots first. What other threads have in theirs, at most 512 slots each, keeps
+    /// its segments. Sorts the list of free slots.
+    pub fn shrink_to_fit(&mut self) -> usize {
+        // SAFETY: the pool value is borrowed mutably.
+        self.shared().map_or(0, |shared| unsafe { shared.shrink() })
     }
 
     /// The pool's figures. Visits every slot.
@@ -278,20 +478,53 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
         }
     }
 
-    /// A slot with a payload, owned by the caller; its word still says free.
-    fn fill(&self, make: impl FnOnce() -> T) -> Result<SlotPtr, AcquireError> {
+    /// A free slot, owned by the caller.
+    fn take(&self) -> Result<SlotPtr, AcquireError> {
         if self.is_closed() {
             return Err(AcquireError::Closed);
         }
-        let shared = self.open()?;
         // SAFETY: the pool value is borrowed.
-        let slot = unsafe { shared.take() }?;
+        unsafe { self.open()?.take() }
+    }
+
+    /// A free slot, owned by the caller; or a place in the queue.
+    fn take_or_wait(&self, ticket: &mut Ticket, wake: Wake) -> Result<Option<SlotPtr>, AcquireError> {
+        // SAFETY: the pool value is borrowed.
+        unsafe { self.open()?.take_or_wait(ticket, &self.closed, wake) }
+    }
+
+    /// A free slot, owned by the caller; `pause` until there is one.
+    fn wait(&self, mut pause: impl FnMut() -> Result<(), AcquireError>) -> Result<SlotPtr, AcquireError> {
+        let mut ticket = Ticket::new(self.open()?);
+        loop {
+            match self.take_or_wait(&mut ticket, Wake::this_thread())? {
+                Some(slot) => return Ok(slot),
+                None => pause()?,
+            }
+        }
+    }
+
+    /// Makes the payload of a slot that the caller owns.
+    fn fill(&self, slot: SlotPtr, make: impl FnOnce() -> T) -> SlotPtr {
+        let shared = self.shared().expect("a pool with slots is open");
         let unused = PutBack { shared, slot };
         let value = make();
         // SAFETY: the slot is ours and has room for a `T`.
         unsafe { slot.payload::<T>().write(value) };
-        std::mem::forget(unused);
-        Ok(slot)
+        mem::forget(unused);
+        slot
+    }
+
+    /// The first lease on a payload.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the slot, which holds a payload.
+    unsafe fn publish(slot: SlotPtr) -> StrongLease<T> {
+        // SAFETY: the pool exists, so its segments do.
+        unsafe { slot.word() }.publish();
+        // SAFETY: the slot holds a payload, and the published strong count is this lease's.
+        unsafe { StrongLease::from_slot(slot) }
     }
 
     /// The slot that a handle names, if this pool has it.
@@ -334,6 +567,15 @@ struct PutBack {
 impl Drop for PutBack {
     fn drop(&mut self) {
         self.shared.put_back(self.slot);
+    }
+}
+
+impl<'pool, T, S: MemoryStrategy + 'static> IntoIterator for &'pool Pool<T, S> {
+    type Item = StrongLease<T>;
+    type IntoIter = Iter<'pool, T, S>;
+
+    fn into_iter(self) -> Iter<'pool, T, S> {
+        self.iter()
     }
 }
 

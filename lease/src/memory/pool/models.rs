@@ -4,7 +4,9 @@
 //! loom cell, so that a use that is not ordered after the write, or before the end, is found.
 
 use std::alloc::Layout;
+use std::future::Future;
 use std::ptr::NonNull;
+use std::task::{Context, Waker};
 
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
@@ -12,7 +14,7 @@ use loom::thread::{self as loom_thread, JoinHandle};
 
 use super::magazine::end_thread;
 use super::shared::Options;
-use super::{ControlBlockHandle, Pool, StrongLease, UniqueLease};
+use super::{AcquireError, ControlBlockHandle, Pool, StrongLease, UniqueLease};
 use crate::memory::strategy::{
     AllocError, FreeError, MemoryStrategy, Ownership, StrategyFault, StrategyId, StrategyStatus, System,
 };
@@ -321,6 +323,85 @@ fn loom_magazines_overflow_and_hand_over() {
         let all: Vec<_> = (0..3).map(|n| pool.acquire(Payload::new(books, n))).collect();
         assert!(pool.try_acquire(Payload::new(books, 3)).is_err());
         drop(all);
+        drop(pool);
+    });
+}
+
+#[test]
+fn loom_a_release_reaches_the_thread_that_waits() {
+    model(|books| {
+        let pool = Arc::new(pool(books, 1, 0));
+        let lease = pool.acquire(Payload::new(books, 1));
+        let waiter = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || {
+                let lease = pool.acquire_blocking(Payload::new(books, 2)).expect("not closed");
+                assert_eq!(lease.value(), 2);
+            })
+        };
+        drop(lease);
+        waiter.join().expect("no panic");
+        drop(pool);
+    });
+}
+
+#[test]
+fn loom_a_waiter_that_gives_up_passes_its_slot_on() {
+    model(|books| {
+        let pool = Arc::new(pool(books, 1, 0));
+        let lease = pool.acquire(Payload::new(books, 1));
+        let quitter = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || {
+                let mut waiting = Box::pin(pool.acquire_async(Payload::new(books, 2)));
+                let mut context = Context::from_waker(Waker::noop());
+                drop(waiting.as_mut().poll(&mut context));
+            })
+        };
+        drop(lease);
+        quitter.join().expect("no panic");
+        drop(
+            pool.try_acquire(Payload::new(books, 3))
+                .expect("nobody has the slot"),
+        );
+        drop(pool);
+    });
+}
+
+#[test]
+fn loom_close_reaches_the_thread_that_waits() {
+    model(|books| {
+        let pool = Arc::new(pool(books, 1, 0));
+        let lease = pool.acquire(Payload::new(books, 1));
+        let waiter = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || {
+                assert_eq!(
+                    pool.acquire_blocking(Payload::new(books, 2)).err(),
+                    Some(AcquireError::Closed)
+                );
+            })
+        };
+        pool.close();
+        assert!(pool.try_acquire(Payload::new(books, 3)).is_err());
+        waiter.join().expect("no panic");
+        drop(lease);
+        drop(pool);
+    });
+}
+
+#[test]
+fn loom_shutdown_against_a_last_release() {
+    model(|books| {
+        let mut pool = pool(books, 2, 2);
+        let lease = pool.acquire(Payload::new(books, 1));
+        let handle = StrongLease::handle(&lease);
+        let releaser = thread::spawn(move || drop(lease));
+        let ended = pool.shutdown().is_ok();
+        assert_eq!(books.blocks.load(Ordering::SeqCst), u64::from(!ended));
+        releaser.join().expect("no panic");
+        assert!(pool.lock(handle).is_none());
+        assert_eq!(pool.is_closed(), ended);
         drop(pool);
     });
 }

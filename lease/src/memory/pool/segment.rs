@@ -12,7 +12,7 @@ use std::cell::UnsafeCell;
 use std::mem::{MaybeUninit, offset_of};
 use std::ptr::{self, NonNull};
 
-use super::control_word::ControlWord;
+use super::control_word::{ControlWord, Word};
 use super::pages::{PAGE_SHIFT, PageRange, Place};
 use super::shared::Shared;
 use crate::memory::strategy::{AllocError, MemoryStrategy, System};
@@ -127,6 +127,11 @@ impl SlotPtr {
         let segment = self.segment_ptr(class);
         // SAFETY: headers are initialised with their segment and are only ever used through shared references.
         unsafe { segment.as_ref() }
+    }
+
+    /// For comparing with other addresses.
+    pub(super) fn addr(self) -> usize {
+        self.0.addr().get()
     }
 
     fn segment_ptr(self, class: u8) -> NonNull<Segment> {
@@ -260,6 +265,28 @@ impl Segment {
         }
         // SAFETY: the index was just checked.
         Some(unsafe { header.slot_of(segment, index) })
+    }
+
+    /// The number of weak leases on the slot with this index; `word` is its control word.
+    pub(super) fn weak_leases(&self, index: usize, word: Word) -> usize {
+        let Some(counts) = NonNull::new(self.weak.load(Ordering::Acquire)) else {
+            return 0;
+        };
+        // SAFETY: there is one count per slot.
+        let count = unsafe { counts.add(index) };
+        // SAFETY: counts are initialised before they are installed and freed with the segment.
+        let count = unsafe { count.as_ref() }.load(Ordering::Acquire) as usize;
+        // While there are strong leases, one of the weak ones is their own.
+        if word.has_weak() && word.strong() > 0 {
+            count - 1
+        } else {
+            count
+        }
+    }
+
+    /// The size of the segment.
+    pub(super) const fn bytes(&self) -> usize {
+        bytes(self.class)
     }
 
     /// Where a slot of this segment is.

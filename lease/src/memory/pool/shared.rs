@@ -8,15 +8,18 @@
 //! No user code runs under the store's lock: strategies are asked, and segments freed, outside.
 
 use std::alloc::Layout;
+use std::mem;
 use std::ptr::NonNull;
 
 use crossbeam_utils::CachePadded;
 
 use super::control_word::{Orphaned, Return};
-use super::error::AcquireError;
+use super::error::{AcquireError, LiveSlot};
+use super::handle::ControlBlockHandle;
 use super::magazine;
 use super::pages::{self, NoPages, PageRange};
 use super::segment::{self, Segment, SlotLayout, SlotPtr};
+use super::wait::{Queue, Ticket, Wake};
 use crate::memory::strategy::{AllocError, AllocReason, MemoryStrategy, System};
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard, global, lock};
@@ -61,6 +64,8 @@ struct Store {
     bytes: usize,
     /// What is left of a pool whose value was dropped.
     orphans: Option<Orphans>,
+    /// Those who wait for a slot. While one of them has nothing, no slot is free.
+    queue: Queue,
 }
 
 /// A pool without a value.
@@ -267,12 +272,114 @@ impl Shared {
         store.segments.push(segment);
         store.slots += slots;
         store.bytes += segment::bytes(class);
+        drop(store);
+        self.serve_queue();
         Ok(true)
+    }
+
+    /// Hands free slots to those who wait.
+    fn serve_queue(&self) {
+        loop {
+            let mut store = self.store();
+            if !store.queue.is_wanting() {
+                return;
+            }
+            let Some(slot) = store.free.pop() else {
+                return;
+            };
+            Self::hand_on(store, slot);
+        }
     }
 
     /// Takes back a slot that was taken and never used.
     pub(super) fn put_back(&self, slot: SlotPtr) {
-        self.store().free.push(slot);
+        Self::hand_on(self.store(), slot);
+    }
+
+    /// Gives a free slot to whoever waits for one, or to the free list.
+    fn hand_on(mut store: MutexGuard<'_, Store>, slot: SlotPtr) {
+        match store.queue.hand(slot) {
+            Ok(wake) => {
+                drop(store);
+                wake.into_iter().for_each(Wake::wake);
+            }
+            Err(slot) => store.free.push(slot),
+        }
+    }
+
+    /// A slot for the caller, or a place in the queue for it.
+    ///
+    /// # Safety
+    ///
+    /// The pool value exists until this returns.
+    pub(super) unsafe fn take_or_wait(
+        &'static self,
+        ticket: &mut Ticket,
+        closed: &global::AtomicBool,
+        wake: Wake,
+    ) -> Result<Option<SlotPtr>, AcquireError> {
+        // Outlives the lock: what comes back into it is dropped without it.
+        let mut wake = Some(wake);
+        loop {
+            let growth = {
+                let mut store = self.store();
+                if let Some(number) = *ticket.number()
+                    && let Some(waiter) = store.queue.collect(number)
+                {
+                    drop(store);
+                    *ticket.number() = None;
+                    return Ok(waiter.handed);
+                }
+                // Under the lock: `close` wakes those it finds in the queue, later ones find the pool closed here.
+                if closed.load(global::Ordering::Acquire) {
+                    return Err(AcquireError::Closed);
+                }
+                if let Some(slot) = store.free.pop() {
+                    return Ok(Some(slot));
+                }
+                match (store.plan_growth(), *ticket.number()) {
+                    (Ok(growth), _) => growth,
+                    (Err(AcquireError::Exhausted { .. }), Some(number)) => {
+                        store.queue.wait_on(number, &mut wake);
+                        return Ok(None);
+                    }
+                    (Err(AcquireError::Exhausted { .. }), None) => {
+                        *ticket.number() = Some(store.queue.join(&mut wake)?);
+                        return Ok(None);
+                    }
+                    (Err(error), _) => return Err(error),
+                }
+            };
+            // SAFETY: the pool value exists, so its strategy does.
+            unsafe { self.grow(&growth) }?;
+        }
+    }
+
+    /// Leaves the queue; what was handed over meanwhile goes to the next.
+    pub(super) fn leave_queue(&self, number: u64) {
+        let mut store = self.store();
+        let left = store.queue.leave(number);
+        if let Some(slot) = left.as_ref().and_then(|waiter| waiter.handed) {
+            Self::hand_on(store, slot);
+        } else {
+            drop(store);
+        }
+    }
+
+    /// Wakes all who wait, to find the pool closed.
+    pub(super) fn wake_all(&self) {
+        loop {
+            let wake = self.store().queue.wake_any();
+            match wake {
+                Some(wake) => wake.wake(),
+                None => return,
+            }
+        }
+    }
+
+    /// The segment at this place of the list, which only grows while the pool is borrowed.
+    pub(super) fn segment(&self, index: usize) -> Option<NonNull<Segment>> {
+        self.store().segments.get(index).copied()
     }
 
     /// Takes back a slot whose payload and weak leases are gone. Nothing of the pool may be touched after this.
@@ -285,10 +392,14 @@ impl Shared {
         // SAFETY: the slot is in use, so its segment exists.
         let word = unsafe { slot.word() };
         match word.give_back() {
-            Return::Free => store.free.push(slot),
+            Return::Free => Self::hand_on(store, slot),
             Return::UsedUp => {
                 word.retire();
                 store.retired += 1;
+                // A bounded pool may have another slot in its place: whoever is first shall look.
+                let wake = store.queue.wake_first();
+                drop(store);
+                wake.into_iter().for_each(Wake::wake);
             }
             Return::Orphaned => {
                 self.count_down(store, 1);
@@ -326,17 +437,63 @@ impl Shared {
     /// Frees everything and makes this `Shared` vacant. No slot is in use and there is no pool value.
     fn end(&'static self, mut store: MutexGuard<'_, Store>) {
         let vacant = Store::new(store.options, store.layout, None);
-        let ended = std::mem::replace(&mut *store, vacant);
+        let ended = mem::replace(&mut *store, vacant);
         drop(store);
         let strategy = ended.strategy.expect("a pool has its strategy until its end");
-        for segment in ended.segments {
-            // SAFETY: no slot is in use, no pool value is there to look one up, and the store has let go of it.
-            let (block, class) = unsafe { Segment::destroy(segment) };
-            // SAFETY: the block came from this strategy with this layout.
-            unsafe { strategy.get().deallocate(block, segment::layout(class)) };
-        }
+        // SAFETY: no slot is in use, no pool value is there to look one up, and the store has let go of the segments.
+        unsafe { free_segments(ended.segments, strategy.object) };
         drop(strategy);
         registry::put_back(self);
+    }
+
+    /// Gives all segments back if no slot is in use; says which are otherwise.
+    ///
+    /// # Safety
+    ///
+    /// The caller has the pool value to itself.
+    pub(super) unsafe fn drain(&'static self) -> Result<usize, Vec<LiveSlot>> {
+        let mut store = self.store();
+        let live = store.live_slots();
+        if !live.is_empty() {
+            return Err(live);
+        }
+        // What is in other threads' magazines is stale from here on.
+        self.id.store(registry::next_id(), Ordering::Relaxed);
+        store.free = Vec::new();
+        store.slots = 0;
+        store.retired = 0;
+        let bytes = mem::take(&mut store.bytes);
+        let segments = mem::take(&mut store.segments);
+        let strategy = store
+            .strategy
+            .as_ref()
+            .expect("a pool has its strategy until its end")
+            .object;
+        drop(store);
+        // SAFETY: every slot was free, the caller keeps lookups out, and the store has let go of the segments. The
+        // strategy lives as long as the pool value.
+        unsafe { free_segments(segments, strategy) };
+        Ok(bytes)
+    }
+
+    /// Gives back the segments whose slots are all in the store.
+    ///
+    /// # Safety
+    ///
+    /// The caller has the pool value to itself.
+    pub(super) unsafe fn shrink(&'static self) -> usize {
+        magazine::settle(self);
+        let mut store = self.store();
+        let empty = store.remove_empty_segments();
+        let strategy = store
+            .strategy
+            .as_ref()
+            .expect("a pool has its strategy until its end")
+            .object;
+        drop(store);
+        // SAFETY: every slot was free and the store's, the caller keeps lookups out, and the store has let go of the
+        // segments. The strategy lives as long as the pool value.
+        unsafe { free_segments(empty, strategy) }
     }
 
     pub(super) fn figures(&self) -> Figures {
@@ -359,6 +516,25 @@ impl Shared {
     }
 }
 
+/// Ends segments and gives their memory back; says how much.
+///
+/// # Safety
+///
+/// Nothing uses the segments, nobody can look one of their slots up, and they came from this strategy, which exists.
+unsafe fn free_segments(segments: Vec<NonNull<Segment>>, strategy: NonNull<dyn MemoryStrategy>) -> usize {
+    // SAFETY: the strategy exists.
+    let strategy = unsafe { strategy.as_ref() };
+    let mut bytes = 0;
+    for segment in segments {
+        // SAFETY: as the caller says.
+        let (block, class) = unsafe { Segment::destroy(segment) };
+        bytes += segment::bytes(class);
+        // SAFETY: the block came from this strategy with this layout.
+        unsafe { strategy.deallocate(block, segment::layout(class)) };
+    }
+    bytes
+}
+
 impl Store {
     const fn new(options: Options, layout: SlotLayout, strategy: Option<Strategy>) -> Self {
         Self {
@@ -371,6 +547,7 @@ impl Store {
             retired: 0,
             bytes: 0,
             orphans: None,
+            queue: Queue::new(),
         }
     }
 
@@ -383,6 +560,60 @@ impl Store {
                 visit(unsafe { Segment::slot(segment, index) });
             }
         }
+    }
+
+    fn live_slots(&self) -> Vec<LiveSlot> {
+        let mut live = Vec::new();
+        for &segment in &self.segments {
+            // SAFETY: the store's segments exist.
+            let header = unsafe { segment.as_ref() };
+            for index in 0..header.slots() {
+                // SAFETY: the segment exists and has so many slots.
+                let slot = unsafe { Segment::slot(segment, index) };
+                // SAFETY: the segment exists.
+                let word = unsafe { slot.word() }.read();
+                if !word.is_free() {
+                    let handle = ControlBlockHandle::<()>::new(word.generation(), header.place_of(slot));
+                    live.push(LiveSlot {
+                        handle: handle.to_bits(),
+                        strong: word.strong() as usize,
+                        weak: header.weak_leases(index, word),
+                    });
+                }
+            }
+        }
+        live
+    }
+
+    /// Lets go of the segments whose slots are all here or retired.
+    fn remove_empty_segments(&mut self) -> Vec<NonNull<Segment>> {
+        // From the highest address down: the lowest slots are given out first, which lets high segments run empty.
+        self.free
+            .sort_unstable_by_key(|slot| std::cmp::Reverse(slot.addr()));
+        let mut empty = Vec::new();
+        let mut kept = mem::take(&mut self.segments);
+        kept.retain(|&segment| {
+            // SAFETY: the store's segments exist.
+            let header = unsafe { segment.as_ref() };
+            let start = segment.addr().get();
+            let above = self
+                .free
+                .partition_point(|slot| slot.addr() >= start + header.bytes());
+            let inside = self.free[above..].partition_point(|slot| slot.addr() >= start);
+            let retired = header.slots() - inside;
+            let all_free = retired == 0 || inside + retired_slots(segment) == header.slots();
+            if all_free {
+                self.free.drain(above..above + inside);
+                self.slots -= header.slots();
+                self.retired -= retired;
+                self.bytes -= header.bytes();
+                empty.push(segment);
+            }
+            !all_free
+        });
+        self.segments = kept;
+        self.free.shrink_to(self.slots);
+        empty
     }
 
     /// What to add to a store without free slots.
@@ -440,6 +671,19 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// How many slots of a store's segment are retired.
+fn retired_slots(segment: NonNull<Segment>) -> usize {
+    // SAFETY: the store's segments exist.
+    let slots = unsafe { segment.as_ref() }.slots();
+    let retired = (0..slots).filter(|&index| {
+        // SAFETY: the segment exists and has so many slots.
+        let slot = unsafe { Segment::slot(segment, index) };
+        // SAFETY: the segment exists.
+        unsafe { slot.word() }.read().is_retired()
+    });
+    retired.count()
 }
 
 /// A strategy, its type forgotten: leases know their payload's type only.

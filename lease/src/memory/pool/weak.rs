@@ -78,6 +78,26 @@ pub(super) unsafe fn downgrade<T>(slot: SlotPtr) -> Result<WeakLease<T>, AllocEr
     })
 }
 
+/// The first weak lease on a slot whose payload is still being made.
+///
+/// # Safety
+///
+/// The caller owns the slot, which is free, of payload type `T` and in a pool that exists; and will give up the implicit
+/// weak count of the strong leases, or make the first strong lease.
+pub(super) unsafe fn before_payload<T>(slot: SlotPtr) -> Result<WeakLease<T>, AllocError> {
+    // SAFETY: the pool keeps its segments while it exists.
+    let word = unsafe { slot.word() };
+    // SAFETY: the pool keeps its segments while it exists.
+    let segment = unsafe { slot.segment(word.read().class()) };
+    // The strong leases' implicit one, and this one.
+    segment.ensure_weak_count::<T>(slot)?.store(2, Ordering::Relaxed);
+    word.reserve_with_weak();
+    Ok(WeakLease {
+        slot,
+        payload: PhantomData,
+    })
+}
+
 /// `Relaxed`: whoever adds holds a count already, or a strong lease whose implicit one is counted.
 fn add_one(count: &crate::sync::atomic::AtomicU32) {
     if count.fetch_add(1, Ordering::Relaxed) >= MAX_WEAK {
