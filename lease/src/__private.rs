@@ -18,6 +18,17 @@ pub mod event {
     pub type Bytes = Vec<u8>;
 }
 
+/// What `#[leased(exclusive, …)]` on a function expands to.
+#[cfg(feature = "work")]
+pub mod exclusive {
+    pub use crate::work::claim::exclusive::{Exclusive, claim};
+
+    /// The name of a work item.
+    pub fn work(name: std::fmt::Arguments<'_>) -> String {
+        name.to_string()
+    }
+}
+
 /// Puts memory on record that lives for ever, and passes it on.
 ///
 /// Cannot fail, as no macro form of tracking can: what the owner refuses is not on record.
@@ -58,10 +69,4 @@ pub const fn unreached<T>() -> T {
 /// Always.
 pub const fn unreached_plain<R: LeaseOutput>() -> R::Plain {
     unreachable!()
-}
-
-/// What `#[leased(exclusive, …)]` on a function expands to.
-#[cfg(feature = "work")]
-pub mod exclusive {
-    pub use crate::work::claim::exclusive::{Exclusive, claim};
 }

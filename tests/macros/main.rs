@@ -1,6 +1,7 @@
 //! Promises of the `macros` area, through the public API.
 
 mod borrowed;
+mod exclusive;
 mod owned;
 mod scope;
 mod scoped;

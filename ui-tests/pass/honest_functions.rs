@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use lease::{StrongLease, lease_scope, leased};
+use lease::{Registrar, StrongLease, lease_scope, leased};
 
 /// Leased below.
 #[leased(owned)]
@@ -45,6 +45,20 @@ mod shadowed {
     #[::lease::leased(static)]
     pub(super) fn fixed() -> &'static str {
         "fixed"
+    }
+
+    #[::lease::leased(exclusive, work = "shadowed/{id}", ttl = "30s", wait = "1s", registrar = registrar, claim = r#struct)]
+    pub(super) fn exclusive(registrar: &::lease::Registrar, id: u32) -> ::std::result::Result<u32, ::lease::ClaimError> {
+        assert!(r#struct.is_held());
+        ::std::result::Result::Ok(id)
+    }
+
+    #[::lease::leased(exclusive, work("shadowed/{}", id), ttl = "30s", registrar = registrar)]
+    pub(super) async fn exclusive_async(
+        registrar: &::lease::Registrar,
+        id: u32,
+    ) -> ::std::result::Result<u32, ::lease::ClaimError> {
+        ::std::result::Result::Ok(id)
     }
 
     pub(super) fn in_scope() -> u32 {
@@ -95,7 +109,7 @@ fn crowded(#[lease] owner: &[u8], #[lease] _recorded: &[u8], memory: u8, claim: 
 #[leased(scoped, scope = storage)]
 fn never(code: u8) -> ! {
     let code = *storage.alloc(code);
-    panic!("{code}")
+    std::panic::resume_unwind(Box::new(code))
 }
 
 macro_rules! leased_function {
@@ -128,6 +142,9 @@ fn main() {
     assert_eq!(shadowed::owned(7).map(|session| session.user), Ok(7));
     assert_eq!(shadowed::scoped() + shadowed::in_scope(), 15);
     assert_eq!(shadowed::borrowed(&[1]) + shadowed::fixed().len(), 6);
+    let registrar = Registrar::in_memory().expect("a thread to spare");
+    assert!(matches!(shadowed::exclusive(&registrar, 7), Ok(7)));
+    drop(shadowed::exclusive_async(&registrar, 7));
     let mut directory = Directory { made: 1 };
     assert_eq!(directory.by_mut(&["a", "b"]), 2);
     assert_eq!(directory.by_ref(&[1, 2, 3]), 3);

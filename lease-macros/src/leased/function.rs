@@ -8,7 +8,7 @@
 use proc_macro2::{Group, Ident, Span, TokenStream};
 use quote::{ToTokens as _, quote, quote_spanned};
 
-use super::item::{Body, Function, Item};
+use super::item::{Body, Function, Item, names_impl};
 use super::statics;
 use super::valid::{Exclusive, Form, Leased, Marked, Scoped, Shape};
 use super::value::Work;
@@ -164,8 +164,8 @@ impl HeldBody<'_> {
         let shown = self.output_span;
         if self.is_async {
             let body = self.async_block(&quote_spanned!(span=> #root::__private::unreached::<#output>()));
-            let held = quote_spanned!(shown=> exclusive.hold::<#output>(#body).await);
-            let refused = quote_spanned!(shown=> <#output as #root::ExclusiveOutput>::refused(error));
+            let held = quote_spanned!(shown=> exclusive.hold(#body).await);
+            let refused = quote_spanned!(shown=> #root::ExclusiveOutput::refused(error));
             quote_spanned!(span=>
                 #request
                 match #root::__private::exclusive::Exclusive::begin(request).await {
@@ -221,9 +221,14 @@ impl HeldBody<'_> {
         )
     }
 
-    /// Nothing sensible; the errors say why.
+    /// Nothing sensible; the errors say why. An opaque type still has to be somebody's.
     fn refused(&self) -> TokenStream {
-        let root = self.root;
-        quote_spanned!(ours(self.block.span())=> #root::__private::unreached())
+        let Self {
+            root, output, block, ..
+        } = self;
+        if names_impl(output.clone()) {
+            return block.to_token_stream();
+        }
+        quote_spanned!(ours(block.span())=> #root::__private::unreached())
     }
 }

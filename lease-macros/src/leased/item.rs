@@ -375,6 +375,15 @@ fn last_name(path: &Path) -> String {
         .unwrap_or_default()
 }
 
+/// Whether `impl …` stands anywhere in a type. Such a type cannot be named a second time.
+pub(super) fn names_impl(ty: TokenStream) -> bool {
+    ty.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == "impl",
+        TokenTree::Group(group) => names_impl(group.stream()),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
+}
+
 fn attrs_of(input: &mut FnArg) -> &mut Vec<Attribute> {
     match input {
         FnArg::Receiver(receiver) => &mut receiver.attrs,

@@ -125,12 +125,24 @@ pub(super) fn time(option: &str, expr: Expr) -> Result<Time> {
         _ => return Ok(Time::Expr(Box::new(expr))),
     };
     if duration.is_zero() {
-        return fail("is zero: nothing could happen in that time".to_owned());
+        return Err(too_short(
+            option,
+            &expr,
+            "is zero: nothing could happen in that time",
+        ));
     }
     if option == "ttl" && duration < SHORTEST_TTL {
-        return fail("is under one second: a claim could not be renewed in time".to_owned());
+        return Err(too_short(
+            option,
+            &expr,
+            "is under one second: a claim could not be renewed in time",
+        ));
     }
     Ok(Time::Literal(duration, expr.span()))
+}
+
+fn too_short(option: &str, found: &Expr, problem: &str) -> Error {
+    Error::new_spanned(found, format_args!("`{option}` {problem}"))
 }
 
 /// `work = "invoice/{id}"`, or an expression.

@@ -4,7 +4,9 @@
 
 #[cfg(test)]
 mod tests {
-    use tenancy::{LeaseOwner, Leased, StrongLease, TrackBorrowed, lease_scope, leased};
+    use tenancy::{
+        ClaimError, LeaseOwner, Leased, Registrar, StrongLease, TrackBorrowed, lease_scope, leased,
+    };
 
     #[leased(owned, crate = tenancy)]
     #[derive(Debug)]
@@ -38,6 +40,16 @@ mod tests {
         LeaseOwner::global().find(frame.as_ptr()).is_some()
     }
 
+    #[leased(exclusive, work = "invoice/{id}", ttl = "30s", registrar = registrar, crate = tenancy)]
+    fn exclusive(registrar: &Registrar, id: u32) -> Result<u32, ClaimError> {
+        Ok(id)
+    }
+
+    #[leased(exclusive, work = "invoice/{id}", ttl = "30s", registrar = registrar, crate = tenancy)]
+    async fn exclusive_later(registrar: &Registrar, id: u32) -> Result<u32, ClaimError> {
+        Ok(id)
+    }
+
     #[leased(static, crate = tenancy)]
     fn fixed() -> &'static str {
         "fixed"
@@ -52,6 +64,9 @@ mod tests {
         assert_eq!((scoped(), fixed()), (7, "fixed"));
         assert!(borrowed(&[1, 2, 3]));
         drop(open_later(9));
+        let registrar = Registrar::in_memory().expect("a thread to spare");
+        assert!(matches!(exclusive(&registrar, 7), Ok(7)));
+        drop(exclusive_later(&registrar, 7));
         let frame = Frame { bytes: &[1, 2, 3] };
         assert_eq!(frame.track(&LeaseOwner::new()).bytes, [1, 2, 3]);
     }

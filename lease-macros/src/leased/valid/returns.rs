@@ -1,11 +1,10 @@
 //! What a function has to return, as far as its signature tells. The traits of `lease` judge the rest.
 
-use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens as _;
 use syn::{ReturnType, Type};
 
 use crate::diagnostics::Errors;
-use crate::leased::item::Function;
+use crate::leased::item::{Function, names_impl};
 
 pub(super) fn no_lease(function: &Function, errors: &mut Errors) -> bool {
     const WAY_OUT: &str = "to lease only for the call, use `scoped`";
@@ -14,7 +13,7 @@ pub(super) fn no_lease(function: &Function, errors: &mut Errors) -> bool {
             &function.sig.ident,
             format_args!("an `owned` function returns a lease, this one returns nothing: write `-> StrongLease<T>`; {WAY_OUT}"),
         ),
-        ReturnType::Type(_, ty) if names_impl(ty) => errors.at(
+        ReturnType::Type(_, ty) if names_impl(ty.to_token_stream()) => errors.at(
             ty,
             "an `owned` function names the lease it returns: write `StrongLease<T>`, not `impl …`",
         ),
@@ -52,22 +51,10 @@ pub(super) fn no_claim_error(function: &Function, errors: &mut Errors) -> bool {
                             return `Result<T, E>` where `E: From<ClaimError>`";
     match &function.sig.output {
         ReturnType::Default => errors.at(&function.sig.ident, EXPECTED),
-        ReturnType::Type(_, ty) if names_impl(ty) => {
+        ReturnType::Type(_, ty) if names_impl(ty.to_token_stream()) => {
             errors.at(ty, format_args!("{EXPECTED}, without `impl …`"));
         }
         ReturnType::Type(..) => return false,
     }
     true
-}
-
-/// Whether `impl …` stands anywhere in a type.
-fn names_impl(ty: &Type) -> bool {
-    fn any_impl(tokens: TokenStream) -> bool {
-        tokens.into_iter().any(|token| match token {
-            TokenTree::Ident(ident) => ident == "impl",
-            TokenTree::Group(group) => any_impl(group.stream()),
-            _ => false,
-        })
-    }
-    any_impl(ty.to_token_stream())
 }

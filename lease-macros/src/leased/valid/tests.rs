@@ -444,7 +444,7 @@ fn exclusive_needs_a_name_for_its_work_and_a_time() {
         report.clone(),
         &[
             "`work` expects a text",
-            "`ttl`: is zero",
+            "`ttl` is zero",
             "`wait`: a bare number has no unit",
             "`at_most`: `-1s` is negative",
             "`at_least` expects a time",
@@ -454,7 +454,7 @@ fn exclusive_needs_a_name_for_its_work_and_a_time() {
     assert_errors(
         quote!(exclusive, work(), ttl = "250ms"),
         report.clone(),
-        &["a format string and its arguments", "`ttl`: is under one second"],
+        &["a format string and its arguments", "`ttl` is under one second"],
     );
     assert_errors(
         quote!(exclusive, work = "", ttl = -5),
