@@ -173,20 +173,19 @@ fn seed_000_debug_prints_every_lease() {
     owner.track_static(&TABLE).unwrap();
     let printed = format!("{owner:?}");
     for tenant in owner.tenants() {
-        let object = tenant.object();
+        let (id, object) = (tenant.id().to_string(), tenant.object());
         let line = printed
             .lines()
-            .find(|line| line.contains(&format!(" {:#x} ", object.address())));
-        let parts = [
-            tenant.contract().to_string(),
-            object.size().to_string(),
-            object.alignment().to_string(),
-        ];
-        assert!(
-            parts
-                .iter()
-                .all(|part| line.is_some_and(|line| line.contains(part))),
-            "{tenant:?} in\n{printed}"
+            .find(|line| line.split_whitespace().next() == Some(&id));
+        let line: Vec<_> = line
+            .expect("one line for each tenant")
+            .split_whitespace()
+            .collect();
+        let address = format!("{:#x}", object.address());
+        let (size, alignment) = (object.size().to_string(), object.alignment().to_string());
+        assert_eq!(
+            line[1..5],
+            [&tenant.contract().to_string(), &address, &size, &alignment]
         );
     }
     assert!(format!("{:?}", lent.tenant()).contains("Borrowed"));

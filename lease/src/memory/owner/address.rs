@@ -12,8 +12,8 @@ use super::block::Block;
 use super::contract::{Contract, TenantId};
 use super::error::OwnerError;
 use super::hold::relocate;
+use super::record::{Holder, Key, Need};
 use super::shared::SharedTable;
-use super::table::{Holder, Key, Need};
 use super::{LeaseOwner, stored_or_next};
 use crate::memory::strategy::MemoryStrategy;
 

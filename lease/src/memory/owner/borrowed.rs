@@ -11,8 +11,8 @@ use std::ptr::NonNull;
 
 use super::block::Block;
 use super::contract::{Contract, LeaseTenant};
+use super::record::{Holder, Key};
 use super::shared::SharedTable;
-use super::table::{Holder, Key};
 
 /// Memory on record as borrowed until this guard is dropped, known by its address only.
 ///

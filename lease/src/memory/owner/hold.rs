@@ -13,8 +13,8 @@ use std::ptr::NonNull;
 use super::block::Block;
 use super::contract::{Contract, TenantId};
 use super::error::OwnerError;
+use super::record::{Holder, Key, Record};
 use super::shared::Place;
-use super::table::{Holder, Key, Record};
 
 /// An `Owned` tenant that this alone may end or move.
 pub(super) struct Hold<'owner> {

@@ -20,8 +20,12 @@ mod error;
 #[forbid(unsafe_code)]
 mod hash;
 mod hold;
+#[cfg(all(test, loom))]
+mod models;
 mod moving;
 mod owned;
+#[forbid(unsafe_code)]
+mod record;
 #[forbid(unsafe_code)]
 mod regions;
 #[forbid(unsafe_code)]
@@ -38,8 +42,9 @@ use std::panic::Location;
 use std::ptr::NonNull;
 
 use self::block::Block;
+use self::record::{Holder, Key, next_tenant};
 use self::shared::{Place, SharedTable};
-use self::table::{Holder, Key, Table, next_tenant};
+use self::table::Table;
 use crate::memory::strategy::{MemoryStrategy, System};
 use crate::sync::OnceLock;
 

@@ -7,7 +7,8 @@ use std::fmt;
 
 use super::block::Block;
 use super::error::OwnerError;
-use super::table::{Key, Table};
+use super::record::Key;
+use super::table::Table;
 use crate::memory::strategy::MemoryStrategy;
 use crate::sync::{Mutex, MutexGuard, Sequence, lock};
 

@@ -6,135 +6,21 @@
 //!
 //! Invariants: every live record is in the chain of its start address and in the region index, and nowhere else;
 //! `Owned` regions are disjoint; a `Borrowed` region that meets an `Owned` one lies inside it, has it as `parent`, and its
-//! holds are counted in the parent's `borrows`; a `Static` region meets no `Owned` one. A [`Key`] outlives its record
-//! harmlessly, because its tenant's number never comes back.
+//! holds are counted in the parent's `borrows`; a `Static` region meets no `Owned` one. A guard may keep its [`Key`] for
+//! longer than the record lives: no other tenant ever has its number.
 
-use std::cmp::Reverse;
 use std::ops::ControlFlow;
 use std::panic::Location;
 
 use hashbrown::HashMap;
 
 use super::block::Block;
-use super::contract::{Contract, LeaseObject, LeasePolicy, LeaseTenant, TenantId};
+use super::contract::{Contract, LeaseTenant, TenantId};
 use super::error::OwnerError;
 use super::hash::AddressHash;
+use super::record::{Holder, Key, Need, Record};
 use super::regions::{NoRoom, Region, RegionIndex};
 use crate::memory::strategy::StrategyId;
-use crate::sync::Sequence;
-
-static TENANTS: Sequence = Sequence::new();
-
-/// A record's place and its tenant: finds the record in O(1), or finds that it has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Key {
-    slot: usize,
-    pub(super) id: TenantId,
-}
-
-/// Who put a region on record, and so who may take it off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Holder {
-    /// A guard, which ends the record when it is dropped.
-    Guard,
-    /// A caller at the address layer.
-    Raw,
-}
-
-/// One tenant.
-#[derive(Clone, Debug)]
-pub(super) struct Record {
-    id: TenantId,
-    contract: Contract,
-    block: Block,
-    region: Region,
-    guards: usize,
-    raw: usize,
-    /// A call is moving the memory with the lock released.
-    busy: bool,
-    /// For `Owned`: the holds of `Borrowed` regions inside.
-    borrows: usize,
-    /// For `Borrowed`: the `Owned` record around it.
-    parent: Option<Key>,
-    location: &'static Location<'static>,
-    /// The next record that starts at the same address.
-    next: Option<usize>,
-}
-
-impl Record {
-    /// A tenant with a number of its own, on a block that is not empty.
-    pub(super) fn new(
-        contract: Contract,
-        block: Block,
-        holder: Holder,
-        location: &'static Location<'static>,
-    ) -> Self {
-        Self {
-            id: next_tenant(),
-            contract,
-            block,
-            region: Region::new(block.address(), block.layout().size()),
-            guards: usize::from(holder == Holder::Guard),
-            raw: usize::from(holder == Holder::Raw),
-            busy: false,
-            borrows: 0,
-            parent: None,
-            location,
-            next: None,
-        }
-    }
-
-    /// The block, if ending the tenant means giving it back.
-    pub(super) fn owned_block(&self) -> Option<Block> {
-        (self.contract == Contract::Owned).then_some(self.block)
-    }
-
-    fn holds(&self) -> usize {
-        self.guards + self.raw
-    }
-
-    fn object(&self) -> LeaseObject {
-        LeaseObject::new(
-            self.block.address(),
-            self.block.layout().size(),
-            self.block.layout().align(),
-        )
-    }
-
-    fn tenant(&self) -> LeaseTenant {
-        LeaseTenant {
-            id: self.id,
-            policy: LeasePolicy::new(self.contract),
-            object: self.object(),
-            guards: self.guards,
-            raw: self.raw,
-            borrows: self.borrows,
-            location: self.location,
-        }
-    }
-
-    /// How much a record says about an address that several cover, least first: who frees it, then who promises it
-    /// for longest, then the widest, then the oldest.
-    fn rank(&self) -> (u8, Reverse<usize>, TenantId) {
-        let contract = match self.contract {
-            Contract::Owned => 0,
-            Contract::Static => 1,
-            Contract::Borrowed => 2,
-        };
-        (contract, Reverse(self.block.layout().size()), self.id)
-    }
-}
-
-/// What a call at the address layer needs of a tenant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Need {
-    /// End one raw hold.
-    End,
-    /// Move the record to another table.
-    Move,
-    /// Move the memory: only the owner of it may.
-    MoveMemory,
-}
 
 /// The records of one owner.
 #[derive(Debug, Default)]
@@ -154,11 +40,6 @@ pub(super) struct Table {
 enum Slot {
     Vacant { next: Option<usize> },
     Live(Record),
-}
-
-/// A number for a tenant.
-pub(super) fn next_tenant() -> TenantId {
-    TenantId::from_bits(TENANTS.next())
 }
 
 impl Table {
@@ -223,21 +104,8 @@ impl Table {
     /// The tenant at this address, if the address layer may do this to it now.
     pub(super) fn permit(&self, address: usize, id: TenantId, need: Need) -> Result<Key, OwnerError> {
         let found = self.chain(address).find(|(_, record)| record.id == id);
-        let Some((slot, record)) = found else {
-            return Err(OwnerError::NotTracked { address, tenant: id });
-        };
-        if record.busy {
-            return Err(OwnerError::Busy { tenant: id });
-        }
-        if record.raw == 0 || (record.guards > 0 && need != Need::End) {
-            return Err(OwnerError::HeldByGuard { tenant: id });
-        }
-        if need == Need::MoveMemory && record.contract != Contract::Owned {
-            return Err(OwnerError::NotOwned {
-                tenant: id,
-                contract: record.contract,
-            });
-        }
+        let (slot, record) = found.ok_or(OwnerError::NotTracked { address, tenant: id })?;
+        record.permit(need)?;
         Ok(Key { slot, id })
     }
 
