@@ -30,8 +30,11 @@ fn a_healthy_strategy_has_nothing_against_it() {
 #[test]
 fn a_broken_strategy_is_reported_once_through_every_layer() {
     let strategy = Tracked::new(Quota::count(1, broken()));
+    let unhealthy = StrategyFault::Unhealthy { errors: 1 };
+    assert_eq!(strategy.validate(), Err(unhealthy.clone()));
+    assert_eq!(strategy.inner().validate(), Err(unhealthy.clone()));
     let reasons = validate_strategy(&strategy).unwrap_err();
-    assert_eq!(*reasons, [StrategyFault::Unhealthy { errors: 1 }]);
+    assert_eq!(*reasons, [unhealthy]);
     assert_eq!(
         reasons.to_string(),
         "the strategy is in its error state after 1 errors"
