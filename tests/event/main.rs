@@ -7,6 +7,10 @@ mod golden;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod hygiene;
+#[cfg(test)]
+mod schema;
+#[cfg(test)]
 mod serde_forms;
 #[cfg(test)]
 mod support;

@@ -30,6 +30,11 @@ fn now() -> impl Strategy<Value = Option<Tick>> {
     ]
 }
 
+/// Wall times and ticks that meet, and now and then the largest.
+fn time() -> impl Strategy<Value = u64> + Clone {
+    prop_oneof![12 => 0..20_u64, 1 => Just(u64::MAX)]
+}
+
 fn issue() -> impl Strategy<Value = Issue> {
     let times = || (0..8_u64, 0..6_u64).prop_map(|(start, length)| (start, start + length));
     (
@@ -54,14 +59,14 @@ fn event() -> impl Strategy<Value = EventRecord> {
     let reason = prop_oneof![4 => Just("COMPLETED"), 1 => Just("HOLDER_DIED"), 1 => Just("")];
     let change = prop_oneof![
         4 => (issue(), id(), id(), id()).prop_map(|(issue, lease, work, actor)| issue.of(&lease, &work, &actor)),
-        2 => (id(), 0..20_u64, 0..20_u64, signature())
+        2 => (id(), time(), time(), signature())
             .prop_map(|(lease, wall, end, signature)| renewed(&lease, wall, end, &signature)),
         2 => (id(), reason.clone()).prop_map(|(lease, reason)| released(&lease, reason)),
-        2 => (id(), 0..20_u64).prop_map(|(lease, at)| expired(&lease, at)),
+        2 => (id(), time()).prop_map(|(lease, at)| expired(&lease, at)),
         1 => (id(), reason, signature()).prop_map(|(lease, reason, signature)| revoked(&lease, reason, &signature)),
         1 => (id(), id()).prop_map(|(work, lease)| conflict(&work, &[&lease])),
     ];
-    (sender(), change, 0..20_u64, now(), 0..40_u8).prop_map(|(sender, change, wall, now, damage)| {
+    (sender(), change, time(), now(), 0..40_u8).prop_map(|(sender, change, wall, now, damage)| {
         let mut record = record(&sender, &change).at(wall, now);
         match damage {
             0 => record.payload.truncate(record.payload.len() / 2),

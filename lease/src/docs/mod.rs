@@ -2,5 +2,9 @@
 //! it.
 
 #[cfg(feature = "work")]
+#[doc = include_str!("events.md")]
+pub mod events {}
+
+#[cfg(feature = "work")]
 #[doc = include_str!("ledger.md")]
 pub mod ledger {}
