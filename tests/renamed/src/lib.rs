@@ -75,4 +75,19 @@ mod tests {
     fn a_scope_needs_no_path() {
         assert_eq!(lease_scope!(|scope| { *scope.alloc(7) }), 7);
     }
+
+    #[test]
+    fn a_family_of_events_is_told_the_path() {
+        use tenancy::LeaseEvent;
+
+        #[derive(Debug, PartialEq, LeaseEvent)]
+        #[event(namespace = "order", crate = tenancy)]
+        enum OrderEvent {
+            #[event(kind = "placed", tag = 1)]
+            Placed(#[event(tag = 1)] String),
+        }
+
+        let placed = OrderEvent::Placed("o-1".to_owned());
+        assert_eq!(OrderEvent::decode(&placed.encode()).as_ref(), Ok(&placed));
+    }
 }
