@@ -159,30 +159,83 @@ fn somebody_elses_ledger_is_refused() {
     }
 }
 
-#[test]
-fn a_sync_that_fails_once_is_never_trusted_again() {
+/// What a process says that writes six notes into an open ledger while the system fails these syncs of the log.
+fn says_while_syncs_fail(path: &Path, which: &str) -> Option<String> {
+    if !run(Command::new("strace").args(["-o", "/dev/null", "true"])) {
+        eprintln!("skipped: strace is missing or may not trace");
+        return None;
+    }
+    let output = Command::new("strace")
+        .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e"])
+        .arg(format!("inject=fdatasync:error=EIO:when={which}"))
+        .arg("-P")
+        .arg(log(path))
+        .arg(env!("CARGO_BIN_EXE_ledger-writer"))
+        .args([path.as_os_str(), "writer".as_ref(), "6".as_ref()])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+/// A ledger that is open here, so that opening it elsewhere syncs nothing.
+fn open() -> (PathBuf, SqliteLedger, tempfile::TempDir) {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("jobs.lease");
     let ledger = SqliteLedger::open(&path).unwrap();
-    if !run(Command::new("strace").args(["-o", "/dev/null", "true"])) {
-        eprintln!("skipped: strace is missing or may not trace");
+    (path, ledger, root)
+}
+
+#[test]
+fn after_a_failed_sync_one_note_is_unknown_and_the_log_is_written_anew() {
+    let (path, ledger, _root) = open();
+    let Some(said) = says_while_syncs_fail(&path, "3") else {
+        return;
+    };
+    assert_eq!(said, "1\n2\nunknown\n4\n5\n6\n");
+    assert_eq!(ledger.verify(&mut ()).unwrap().sequence, 6);
+    ledger.sync().unwrap();
+}
+
+#[test]
+fn a_rewriting_that_meets_the_old_error_is_tried_once_more() {
+    let (path, _ledger, _root) = open();
+    let Some(said) = says_while_syncs_fail(&path, "3..4") else {
+        return;
+    };
+    assert_eq!(said, "1\n2\nunknown\n4\n5\n6\n");
+}
+
+#[test]
+fn while_syncs_go_on_failing_the_ledger_can_only_be_read() {
+    let (path, ledger, _root) = open();
+    let Some(said) = says_while_syncs_fail(&path, "3+") else {
+        return;
+    };
+    assert_eq!(said, "1\n2\nunknown\nrefused\nrefused\nrefused\n");
+    assert_eq!(ledger.verify(&mut ()).unwrap().sequence, 3);
+}
+
+#[test]
+fn a_failed_sync_stops_every_process_until_one_has_written_the_log_anew() {
+    let (path, ledger, _root) = open();
+    if says_while_syncs_fail(&path, "3+").is_none() {
         return;
     }
-    // Only the third sync of the log fails; asked again, the system would say OK. Opening syncs nothing there, because
-    // this process has the ledger open already.
-    let output = Command::new("strace")
-        .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync"])
-        .args(["-e", "inject=fdatasync:error=EIO:when=3", "-P"])
-        .arg(path.join("ledger.db-wal"))
-        .arg(env!("CARGO_BIN_EXE_ledger-writer"))
-        .args([path.as_os_str(), "writer".as_ref(), "9".as_ref()])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(said, "1\n2\ndistrusted\n");
-    assert!(!output.status.success());
-    // What was appended before the sync failed is there for whoever looks; whether it lasts is what nobody knows.
-    assert_eq!(ledger.verify(&mut ()).unwrap().sequence, 3);
+    // The system would sync for this process; but what it syncs may be what the other one lost.
+    match ledger.sync() {
+        Err(LedgerError::SyncFailed { reason }) => assert!(reason.contains("another process"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    let head = ledger.append(&ledger.head().unwrap(), &[note("on")]).unwrap();
+    ledger.sync().unwrap();
+    assert_eq!(head.sequence, 4);
+    drop(ledger);
+    assert_eq!(SqliteLedger::open(&path).unwrap().verify(&mut ()).unwrap(), head);
 }
 
 #[test]

@@ -54,12 +54,12 @@ fn opening_twice_in_one_process_shares_the_ledger() {
     let one = SqliteLedger::open(&path).unwrap();
     let epoch = one.epoch().unwrap();
     std::os::unix::fs::symlink(root.path(), root.path().join("detour")).unwrap();
-    let other =
-        SqliteLedger::open_with_patience(root.path().join("detour/./jobs.lease"), Duration::from_millis(50))
-            .unwrap();
+    let section = one.enter().unwrap();
+    // A ledger of its own would have to wait at the gate.
+    let detour = root.path().join("detour/./jobs.lease");
+    let other = SqliteLedger::open_with_patience(detour, Duration::from_millis(50)).unwrap();
     assert_eq!(other.epoch().unwrap(), epoch);
     assert_eq!(other.path(), one.path());
-    let section = one.enter().unwrap();
     assert!(matches!(
         other.enter().map(drop),
         Err(LedgerError::LedgerBusy { .. })

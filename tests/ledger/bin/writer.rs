@@ -2,8 +2,8 @@
 //! sequence was acknowledged.
 //!
 //! `ledger-writer DIR NAME COUNT` appends `COUNT` notes. With `hold` instead of a count it enters the section, says
-//! `inside` and stays there until its standard input ends; with `stay` it does the same outside the section. Once a
-//! sync has failed it tries everything again and says `distrusted` if everything is refused.
+//! `inside` and stays there until its standard input ends; with `stay` it does the same outside the section. When a
+//! sync fails it says `unknown` and goes on with the next note; when the section is refused because of one, `refused`.
 
 use std::{
     error::Error,
@@ -29,32 +29,28 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         "stay" => wait("here")?,
         count => {
-            if let Err(error) = write(&ledger, &name, count.parse()?) {
-                let again = [ledger.enter().map(drop), ledger.sync()];
-                if again
-                    .iter()
-                    .all(|result| matches!(result, Err(LedgerError::SyncFailed { .. })))
-                {
-                    println!("distrusted");
-                }
-                return Err(error);
+            for number in 0..count.parse()? {
+                writeln!(stdout(), "{}", write(&ledger, &name, number)?)?;
             }
         }
     }
     Ok(())
 }
 
-fn write(ledger: &SqliteLedger, name: &str, count: u64) -> Result<(), Box<dyn Error>> {
-    for number in 0..count {
-        let text = format!("{name}/{number}");
-        let note = EventRecord::new("note.made", "session", name, &*text);
-        let mut section = ledger.enter()?;
-        let head = section.append(&ledger.head()?, &[NewRecord::from(note).with_key(text)])?;
-        drop(section);
-        ledger.sync()?;
-        writeln!(stdout(), "{}", head.sequence)?;
+/// Appends one note, and returns its sequence or why it was not acknowledged.
+fn write(ledger: &SqliteLedger, name: &str, number: u64) -> Result<String, LedgerError> {
+    let text = format!("{name}/{number}");
+    let note = EventRecord::new("note.made", "session", name, &*text);
+    let mut section = match ledger.enter() {
+        Err(LedgerError::SyncFailed { .. }) => return Ok("refused".to_owned()),
+        entered => entered?,
+    };
+    let head = section.append(&ledger.head()?, &[NewRecord::from(note).with_key(text)])?;
+    drop(section);
+    match ledger.sync() {
+        Err(LedgerError::SyncFailed { .. }) => Ok("unknown".to_owned()),
+        synced => synced.map(|()| head.sequence.to_string()),
     }
-    Ok(())
 }
 
 /// Says that the moment has come, and waits for the end of standard input.

@@ -45,8 +45,8 @@ pub enum LedgerError {
         /// How long this caller waited.
         waited: Duration,
     },
-    /// The storage could not say that it is durable, now or at an earlier sync, and is not trusted again until it is
-    /// opened anew: whether records since the last good sync survive a power cut is unknown.
+    /// The storage could not say that it is durable, here or in another process: whether records since the last good
+    /// sync survive a power cut is unknown. Nothing more is appended until the storage has proved itself again.
     #[error("the ledger could not be synced: {reason}")]
     SyncFailed {
         /// What the system said.

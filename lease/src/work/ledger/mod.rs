@@ -97,7 +97,8 @@ pub trait Ledger: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`LedgerError::LedgerBusy`] when the section cannot be had in time.
+    /// [`LedgerError::LedgerBusy`] when the section cannot be had in time, [`LedgerError::SyncFailed`] when a sync failed
+    /// and the storage has not proved itself since, which this call attempts.
     fn enter(&self) -> Result<Box<dyn Section + '_>, LedgerError>;
 
     /// Appends a batch in a section of its own: [`Section::append`] for a writer who has nothing to decide.
@@ -114,7 +115,7 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     ///
     /// [`LedgerError::SyncFailed`] when the storage could not say so: whether records since the last good sync survive
-    /// a power cut is then unknown, and this handle appends no more.
+    /// a power cut is then unknown.
     fn sync(&self) -> Result<(), LedgerError>;
 
     /// A number that rises whenever the ledger is opened by somebody who has it alone, and at

@@ -2,7 +2,7 @@
 //!
 //! A caller needs a round that *begins* after its call, because only that one covers what it did before. So rounds are
 //! numbered: whoever calls while number `n` runs waits for `n + 1`, which one of those who wait leads for all of them.
-//! After a round that failed there is never another.
+//! After a round that failed there is no other until somebody restores them, for a reason that is not known here.
 
 use crate::sync::{Condvar, Mutex, MutexGuard, lock};
 
@@ -45,6 +45,11 @@ impl<E: Clone> Rounds<E> {
     pub(super) fn fail(&self, reason: E) {
         lock(&self.state).failed.get_or_insert(reason);
         self.changed.notify_all();
+    }
+
+    /// There are rounds again. Whoever waited for one that failed was told so.
+    pub(super) fn restore(&self) {
+        lock(&self.state).failed = None;
     }
 
     /// Returns when a round that began after this call has ended; this caller may have to be the one who acts.
@@ -195,5 +200,7 @@ mod tests {
         assert_eq!(rounds.join(|| unreachable!("a second try")), Err("worn out"));
         rounds.fail("later");
         assert_eq!(rounds.check(), Err("worn out"));
+        rounds.restore();
+        rounds.join(|| Ok(())).unwrap();
     }
 }

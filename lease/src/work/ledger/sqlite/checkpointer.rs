@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::{
-    Common,
+    common::Common,
     storage::{self, Role},
 };
 use crate::{
@@ -90,10 +90,9 @@ impl Bell {
     }
 }
 
-/// Moves the log into the database, then empties it if that was all of it. What fails is left to the next time, except
-/// a failed sync.
+/// Moves the log into the database, then empties it if that was all of it. What fails is left to the next time.
 fn run(common: &Common) {
-    if common.syncer.check().is_err() {
+    if !common.is_trusted() {
         return;
     }
     let Ok(connection) = storage::connect(&common.database, Role::Write, PATIENCE) else {
@@ -101,12 +100,11 @@ fn run(common: &Common) {
     };
     let emptied =
         storage::checkpoint(&connection, "PASSIVE").and_then(|()| match common.gate.enter(PATIENCE) {
-            Ok(_inside) => storage::checkpoint(&connection, "TRUNCATE"),
-            Err(_) => Ok(()),
+            Ok(_inside) if common.is_trusted() => storage::checkpoint(&connection, "TRUNCATE"),
+            _ => Ok(()),
         });
-    if let Err(error) = emptied
-        && storage::is_failed_sync(&error)
-    {
-        common.syncer.distrust(error.to_string());
+    if let Err(error) = emptied {
+        // A failed sync has to be told to everyone; the rest is nobody's loss.
+        let _ = common.noticed(LedgerError::from_sqlite("checkpoint", &common.database, error));
     }
 }

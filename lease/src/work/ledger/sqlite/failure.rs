@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::work::ledger::LedgerError;
 
@@ -10,6 +10,12 @@ impl LedgerError {
     /// SQLite failed to do `action` on the database at `path`.
     pub(super) fn from_sqlite(action: &'static str, path: &Path, error: rusqlite::Error) -> Self {
         let path = path.to_owned();
+        let extended = error.sqlite_error().map(|failure| failure.extended_code);
+        if let Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC) = extended {
+            return Self::SyncFailed {
+                reason: error.to_string(),
+            };
+        }
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::LedgerBusy {
                 pid: None,

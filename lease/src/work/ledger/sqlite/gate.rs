@@ -26,6 +26,11 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 /// Bytes of a process id as the gate file holds it, padded with spaces.
 const PID_WIDTH: usize = 10;
 
+/// Where the gate file holds the [mark](SharedGate::mark), and its two values.
+const MARK_AT: u64 = 16;
+const MARKED: [u8; 1] = *b"!";
+const UNMARKED: [u8; 1] = *b".";
+
 /// The gate of a ledger that several processes share.
 #[derive(Debug)]
 pub(super) struct SharedGate {
@@ -76,6 +81,24 @@ impl SharedGate {
             gate: self,
             _thread: inside,
         })
+    }
+
+    /// Tells every process that a sync failed. One byte of a file that is in memory anyway: it needs no room on a disk
+    /// that may be full, and it need not survive a power cut, which takes the doubtful pages with it.
+    pub(super) fn mark(&self) {
+        // If even this fails the others are not told, but each of them is told by the system at its own next sync.
+        let _ = self.file.write_all_at(&MARKED, MARK_AT);
+    }
+
+    /// Takes the mark away.
+    pub(super) fn unmark(&self, _inside: &Passage<'_>) -> Result<(), LedgerError> {
+        let written = self.file.write_all_at(&UNMARKED, MARK_AT);
+        written.map_err(|e| LedgerError::io("write", &self.path, e))
+    }
+
+    pub(super) fn is_marked(&self) -> bool {
+        let mut mark = UNMARKED;
+        self.file.read_exact_at(&mut mark, MARK_AT).is_ok() && mark == MARKED
     }
 
     /// The process that was last seen inside.

@@ -5,6 +5,7 @@
 
 mod backup;
 mod checkpointer;
+mod common;
 mod directory;
 mod failure;
 mod gate;
@@ -22,6 +23,7 @@ use rusqlite::Connection;
 
 use self::{
     checkpointer::Checkpointer,
+    common::Common,
     directory::Directory,
     gate::{Passage, SharedGate},
     storage::Role,
@@ -73,18 +75,7 @@ struct Shared {
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
     checkpointer: Checkpointer,
-    _presence: File,
-}
-
-/// What the checkpointing thread needs too.
-#[derive(Debug)]
-struct Common {
-    /// The process that opened the ledger.
-    pid: u32,
-    directory: Directory,
-    database: PathBuf,
-    gate: SharedGate,
-    syncer: Syncer,
+    presence: File,
 }
 
 impl SqliteLedger {
@@ -180,7 +171,7 @@ impl Shared {
         )?;
         announce(&presence, &directory, || {
             storage::raise_epoch(&mut writer, &database)?;
-            syncer.sync()
+            syncer.sync(|outcome| outcome)
         })?;
         drop(inside);
         let reader = storage::connect(&database, Role::Read, patience)?;
@@ -196,7 +187,7 @@ impl Shared {
             common,
             writer: Mutex::new(writer),
             reader: Mutex::new(reader),
-            _presence: presence,
+            presence,
         })
     }
 }
@@ -215,6 +206,13 @@ fn announce(
         Err(std::fs::TryLockError::Error(error)) => return Err(failed(error)),
     }
     presence.lock_shared().map_err(failed)
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // By name, because a child that is being forked at this moment holds the same open file until it execs.
+        let _ = self.presence.unlock();
+    }
 }
 
 impl std::fmt::Debug for Shared {
@@ -239,7 +237,7 @@ impl Ledger for SqliteLedger {
         self.check_process()?;
         let common = &self.shared.common;
         let inside = common.gate.enter(self.patience)?;
-        common.syncer.check()?;
+        common.regain_trust(&inside, || self.verify(&mut ()).map(drop))?;
         let writer = lock(&self.shared.writer);
         writer
             .busy_timeout(self.patience)
@@ -254,7 +252,7 @@ impl Ledger for SqliteLedger {
 
     fn sync(&self) -> Result<(), LedgerError> {
         self.check_process()?;
-        self.shared.common.syncer.sync()
+        self.shared.common.sync()
     }
 
     fn epoch(&self) -> Result<u32, LedgerError> {
@@ -327,9 +325,10 @@ struct SqliteSection<'a> {
 }
 
 impl SqliteSection<'_> {
-    /// A lock that SQLite could not get is held by somebody who did not come through the gate.
-    fn waited(&self, error: LedgerError) -> LedgerError {
-        match error {
+    /// What a failed write means for this writer, and for all others.
+    fn failed(&self, error: LedgerError) -> LedgerError {
+        match self.shared.common.noticed(error) {
+            // A lock that SQLite could not get is held by somebody who did not come through the gate.
             LedgerError::LedgerBusy { pid, .. } => LedgerError::LedgerBusy {
                 pid,
                 waited: self.patience,
@@ -343,7 +342,7 @@ impl Section for SqliteSection<'_> {
     fn append(&mut self, expected: &Head, batch: &[NewRecord]) -> Result<Head, LedgerError> {
         let common = &self.shared.common;
         let appended = storage::append(&mut self.writer, &common.database, expected, batch);
-        let head = appended.map_err(|error| self.waited(error))?;
+        let head = appended.map_err(|error| self.failed(error))?;
         if common.syncer.length() > checkpointer::WORTH_IT {
             self.shared.checkpointer.ring();
         }
@@ -353,8 +352,8 @@ impl Section for SqliteSection<'_> {
     fn raise_epoch(&mut self) -> Result<u32, LedgerError> {
         let common = &self.shared.common;
         let raised = storage::raise_epoch(&mut self.writer, &common.database);
-        let raised = raised.map_err(|error| self.waited(error))?;
-        common.syncer.sync()?;
+        let raised = raised.map_err(|error| self.failed(error))?;
+        common.sync()?;
         Ok(raised)
     }
 }

@@ -7,7 +7,7 @@
 use std::{path::Path, time::Duration};
 
 use rusqlite::{
-    Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, config::DbConfig, ffi, params,
+    Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, config::DbConfig, params,
 };
 
 use crate::work::{
@@ -359,15 +359,6 @@ pub(super) fn raise_epoch(connection: &mut Connection, path: &Path) -> Result<u3
 /// Moves the log into the database: as much as readers allow (`PASSIVE`), or all of it, emptying the log (`TRUNCATE`).
 pub(super) fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
     connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))
-}
-
-/// Whether SQLite says that one of its own syncs failed.
-pub(super) fn is_failed_sync(error: &rusqlite::Error) -> bool {
-    let extended = error.sqlite_error().map(|failure| failure.extended_code);
-    matches!(
-        extended,
-        Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)
-    )
 }
 
 #[cfg(test)]

@@ -1,20 +1,30 @@
-//! Making the log durable.
+//! Making the log durable, and what follows when that fails.
 //!
-//! A sync that failed is never repeated. The kernel may have dropped the pages it could not write and answer the next
-//! sync with success; after a failure nothing here says "durable" again.
+//! A sync that failed is not simply tried again: the kernel may have dropped the pages it could not write, and then
+//! answers the next sync with success. Reading back proves nothing, because it shows the pages in memory. So nothing is
+//! called durable until every byte of the log was written anew and *that* was synced without an error.
 
 use std::{
     fs::{File, Metadata},
+    io,
+    os::unix::fs::FileExt,
     path::PathBuf,
 };
 
 use super::directory::Identity;
-use crate::work::ledger::{LedgerError, rounds::Rounds};
+use crate::{
+    sync::{Arc, Mutex, lock},
+    work::ledger::{LedgerError, rounds::Rounds},
+};
+
+/// How much of the log is rewritten at a time, in bytes.
+const CHUNK: usize = 1 << 18;
 
 /// Syncs a file whose path must go on naming it.
 #[derive(Debug)]
 pub(super) struct Syncer {
-    file: File,
+    /// Exchanged for a fresh descriptor after a failure: the kernel tells each descriptor of each error once.
+    file: Mutex<Arc<File>>,
     path: PathBuf,
     identity: Identity,
     rounds: Rounds<Failure>,
@@ -22,7 +32,7 @@ pub(super) struct Syncer {
 
 /// Why nothing is synced any more.
 #[derive(Clone, Debug)]
-enum Failure {
+pub(super) enum Failure {
     Sync(String),
     Disturbed,
 }
@@ -33,7 +43,7 @@ impl Syncer {
             .metadata()
             .map_err(|e| LedgerError::io("look at", &path, e))?;
         Ok(Self {
-            file,
+            file: Mutex::new(Arc::new(file)),
             path,
             identity: Identity::of(&metadata),
             rounds: Rounds::new(),
@@ -42,37 +52,50 @@ impl Syncer {
 
     /// How long the file is, in bytes.
     pub(super) fn length(&self) -> u64 {
-        self.file.metadata().as_ref().map_or(0, Metadata::len)
+        self.file().metadata().as_ref().map_or(0, Metadata::len)
     }
 
     /// Fails if a sync failed before.
-    pub(super) fn check(&self) -> Result<(), LedgerError> {
-        self.rounds.check().map_err(|failure| self.error(failure))
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        self.rounds.check()
     }
 
     /// From now on nothing is called durable: something else found that a sync had failed.
-    pub(super) fn distrust(&self, reason: String) {
+    pub(super) fn fail(&self, reason: String) {
         self.rounds.fail(Failure::Sync(reason));
     }
 
-    /// Returns when a sync that began after this call has ended well.
-    pub(super) fn sync(&self) -> Result<(), LedgerError> {
-        self.rounds
-            .join(|| self.sync_now())
-            .map_err(|failure| self.error(failure))
+    /// Returns when a sync that began after this call has ended well, and `then` with it.
+    pub(super) fn sync(
+        &self,
+        then: impl Fn(Result<(), Failure>) -> Result<(), Failure>,
+    ) -> Result<(), LedgerError> {
+        let synced = self.rounds.join(|| then(self.sync_now()));
+        synced.map_err(|failure| self.error(failure))
     }
 
-    fn sync_now(&self) -> Result<(), Failure> {
-        self.file
-            .sync_data()
-            .map_err(|error| Failure::Sync(error.to_string()))?;
-        match self.path.symlink_metadata() {
-            Ok(metadata) if Identity::of(&metadata) == self.identity => Ok(()),
-            _ => Err(Failure::Disturbed),
+    /// Writes every byte of the log over itself and syncs through a fresh descriptor, which then takes the old one's
+    /// place. Nobody may write meanwhile.
+    pub(super) fn rewrite(&self, fresh: File) -> Result<(), LedgerError> {
+        let metadata = fresh
+            .metadata()
+            .map_err(|e| LedgerError::io("look at", &self.path, e))?;
+        if Identity::of(&metadata) != self.identity {
+            return Err(self.error(Failure::Disturbed));
         }
+        // The first sync may still be told of the old error; the bytes are written again for the second.
+        let rewritten = rewrite_and_sync(&fresh).or_else(|_| rewrite_and_sync(&fresh));
+        rewritten.map_err(|error| self.error(Failure::Sync(error.to_string())))?;
+        *lock(&self.file) = Arc::new(fresh);
+        Ok(())
     }
 
-    fn error(&self, failure: Failure) -> LedgerError {
+    /// Syncs are possible again.
+    pub(super) fn restore(&self) {
+        self.rounds.restore();
+    }
+
+    pub(super) fn error(&self, failure: Failure) -> LedgerError {
         match failure {
             Failure::Sync(reason) => LedgerError::SyncFailed { reason },
             Failure::Disturbed => LedgerError::LedgerDisturbed {
@@ -80,4 +103,31 @@ impl Syncer {
             },
         }
     }
+
+    fn file(&self) -> Arc<File> {
+        Arc::clone(&lock(&self.file))
+    }
+
+    fn sync_now(&self) -> Result<(), Failure> {
+        self.file()
+            .sync_data()
+            .map_err(|error| Failure::Sync(error.to_string()))?;
+        match self.path.symlink_metadata() {
+            Ok(metadata) if Identity::of(&metadata) == self.identity => Ok(()),
+            _ => Err(Failure::Disturbed),
+        }
+    }
+}
+
+fn rewrite_and_sync(file: &File) -> io::Result<()> {
+    let length = file.metadata()?.len();
+    let mut buffer = vec![0; CHUNK];
+    let mut offset = 0;
+    while offset < length {
+        let size = usize::try_from(length - offset).map_or(CHUNK, |rest| rest.min(CHUNK));
+        file.read_exact_at(&mut buffer[..size], offset)?;
+        file.write_all_at(&buffer[..size], offset)?;
+        offset += size as u64;
+    }
+    file.sync_data()
 }
