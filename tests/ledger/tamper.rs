@@ -222,3 +222,16 @@ fn the_first_of_several_faults_is_named() {
         "not registered",
     );
 }
+
+#[test]
+fn an_altered_record_is_not_handed_out() {
+    let (path, _head, _root) = written();
+    tamper(&path, "UPDATE events SET payload = x'FF' WHERE sequence = 7");
+    let ledger = SqliteLedger::open(&path).unwrap();
+    assert_eq!(ledger.read(0, 6).unwrap().len(), 6);
+    assert!(matches!(
+        ledger.read(0, 7),
+        Err(LedgerError::BadRecord { sequence: 7, .. })
+    ));
+    assert_eq!(ledger.read(7, 99).unwrap().len(), 13);
+}

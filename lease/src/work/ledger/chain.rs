@@ -6,6 +6,8 @@
 
 use blake3::Hasher;
 
+#[cfg(feature = "sqlite")]
+use super::Fault;
 use super::{Head, LedgerError, MAX_PAYLOAD, MAX_TEXT, NewRecord};
 use crate::work::event::EventRecord;
 
@@ -45,6 +47,19 @@ impl Entry {
             Some(key) => parts.add(&[&[1], key.as_bytes()]),
         }
         parts.0.finalize().into()
+    }
+
+    /// The record, if its columns still give its hash: what was stored and read back is looked at before it is handed out.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn sound(self) -> Result<EventRecord, LedgerError> {
+        if self.hash() == self.record.hash {
+            Ok(self.record)
+        } else {
+            Err(LedgerError::BadRecord {
+                sequence: self.record.sequence,
+                fault: Fault::Altered,
+            })
+        }
     }
 
     /// This entry as a head of the ledger that ends with it.

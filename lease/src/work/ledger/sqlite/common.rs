@@ -1,10 +1,11 @@
 //! What all threads of a process share about an open ledger, and whether its storage can be trusted.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use super::{
     directory::{self, Directory},
     gate::{Passage, SharedGate},
+    storage::{self, Role},
     syncer::{Failure, Syncer},
 };
 use crate::work::ledger::LedgerError;
@@ -21,6 +22,35 @@ pub(super) struct Common {
 }
 
 impl Common {
+    /// The ledger in this directory, made if there is none. What another process is making at the same time is waited
+    /// for; what one was making when it died is made on.
+    pub(super) fn found(directory: Directory, patience: Duration) -> Result<Self, LedgerError> {
+        let fresh = !directory.has_database();
+        let gate = directory.open(directory::GATE, fresh)?;
+        let gate = SharedGate::new(gate, directory.file(directory::GATE));
+        let inside = gate.enter(patience)?;
+        directory.check_links()?;
+        let database = directory.file(directory::DATABASE);
+        let role = if directory.has_database() {
+            Role::Write
+        } else {
+            Role::Create
+        };
+        let mut connection = storage::connect(&database, role, patience)?;
+        storage::establish(&mut connection, &database)?;
+        directory.complete()?;
+        let log = directory.open(directory::WAL, false)?;
+        let syncer = Syncer::new(log, directory.file(directory::WAL))?;
+        drop(inside);
+        Ok(Self {
+            pid: std::process::id(),
+            directory,
+            database,
+            gate,
+            syncer,
+        })
+    }
+
     /// Makes everything so far durable. A failure is told to every process, and a failure of another process is ours:
     /// that sync may have been the one that lost our bytes.
     pub(super) fn sync(&self) -> Result<(), LedgerError> {

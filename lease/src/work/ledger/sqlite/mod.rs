@@ -3,6 +3,7 @@
 //! Several processes share it. What keeps them apart, and what each file in the directory is for, stands in
 //! [`docs::ledger`](crate::docs::ledger).
 
+mod audit;
 mod backup;
 mod checkpointer;
 mod common;
@@ -10,6 +11,7 @@ mod directory;
 mod failure;
 mod gate;
 mod registry;
+mod rewrite;
 mod storage;
 mod syncer;
 
@@ -21,24 +23,12 @@ use std::{
 
 use rusqlite::Connection;
 
-use self::{
-    checkpointer::Checkpointer,
-    common::Common,
-    directory::Directory,
-    gate::{Passage, SharedGate},
-    storage::Role,
-    syncer::Syncer,
-};
-use super::{
-    Fault, Head, Ledger, LedgerError, NewRecord, RecordVerifier, Section, gate::PATIENCE, verify::Walk,
-};
+use self::{checkpointer::Checkpointer, common::Common, directory::Directory, gate::Passage, storage::Role};
+use super::{Head, Ledger, LedgerError, NewRecord, RecordVerifier, Section, gate::PATIENCE};
 use crate::{
     sync::{Arc, Mutex, MutexGuard, lock},
     work::event::EventRecord,
 };
-
-/// How many records are read at once while verifying.
-const RUN: usize = 256;
 
 /// A ledger in a directory of its own, for any number of processes on one machine.
 ///
@@ -148,45 +138,25 @@ impl Drop for SqliteLedger {
 
 impl Shared {
     fn open(directory: Directory, patience: Duration) -> Result<Self, LedgerError> {
-        let fresh = !directory.has_database();
-        let gate = SharedGate::new(
-            directory.open(directory::GATE, fresh)?,
-            directory.file(directory::GATE),
-        );
-        let inside = gate.enter(patience)?;
-        directory.check_links()?;
-        let database = directory.file(directory::DATABASE);
-        let role = if directory.has_database() {
-            Role::Write
-        } else {
-            Role::Create
-        };
-        let mut writer = storage::connect(&database, role, patience)?;
-        storage::establish(&mut writer, &database)?;
-        let presence = directory.open(directory::PRESENCE, true)?;
-        directory.complete()?;
-        let syncer = Syncer::new(
-            directory.open(directory::WAL, false)?,
-            directory.file(directory::WAL),
-        )?;
-        announce(&presence, &directory, || {
-            storage::raise_epoch(&mut writer, &database)?;
-            syncer.sync(|outcome| outcome)
+        let common = Common::found(directory, patience)?;
+        let mut writer = storage::connect(&common.database, Role::Write, patience)?;
+        let reader = Mutex::new(storage::connect(&common.database, Role::Read, patience)?);
+        let presence = common.directory.open(directory::PRESENCE, true)?;
+        let inside = common.gate.enter(patience)?;
+        common.regain_trust(&inside, || {
+            audit::verify(&reader, &common.database, &mut ()).map(drop)
+        })?;
+        announce(&presence, &common.directory, || {
+            storage::raise_epoch(&mut writer, &common.database)?;
+            common.sync()
         })?;
         drop(inside);
-        let reader = storage::connect(&database, Role::Read, patience)?;
-        let common = Arc::new(Common {
-            pid: std::process::id(),
-            directory,
-            database,
-            gate,
-            syncer,
-        });
+        let common = Arc::new(common);
         Ok(Self {
             checkpointer: Checkpointer::start(Arc::clone(&common))?,
             common,
             writer: Mutex::new(writer),
-            reader: Mutex::new(reader),
+            reader,
             presence,
         })
     }
@@ -230,14 +200,16 @@ impl Ledger for SqliteLedger {
 
     fn read(&self, after: u64, limit: usize) -> Result<Vec<EventRecord>, LedgerError> {
         let entries = storage::entries(&*self.reader()?, &self.shared.common.database, after, limit)?;
-        Ok(entries.into_iter().map(|(entry, _)| entry.record).collect())
+        entries.into_iter().map(|(entry, _)| entry.sound()).collect()
     }
 
     fn enter(&self) -> Result<Box<dyn Section + '_>, LedgerError> {
         self.check_process()?;
         let common = &self.shared.common;
         let inside = common.gate.enter(self.patience)?;
-        common.regain_trust(&inside, || self.verify(&mut ()).map(drop))?;
+        common.regain_trust(&inside, || {
+            audit::verify(&self.shared.reader, &common.database, &mut ()).map(drop)
+        })?;
         let writer = lock(&self.shared.writer);
         writer
             .busy_timeout(self.patience)
@@ -260,59 +232,8 @@ impl Ledger for SqliteLedger {
     }
 
     fn verify(&self, verifier: &mut dyn RecordVerifier) -> Result<Head, LedgerError> {
-        let database = &self.shared.common.database;
-        let mut walk = Walk::default();
-        loop {
-            // One look at the storage at a time, so that nobody waits for a long verification; a record that arrives
-            // between the last two is caught by looking at records and keys in one transaction.
-            let mut reader = self.reader()?;
-            let view = reader.transaction().map_err(self.failed("read the records"))?;
-            let run = storage::entries(&view, database, walk.head().sequence, RUN)?;
-            if run.is_empty() {
-                let stray = storage::stray_key(&view).map_err(self.failed("read the unique keys"))?;
-                drop(view);
-                drop(reader);
-                return match stray {
-                    None => walk.finish(verifier),
-                    Some((key, sequence)) => Err(stray_key(&walk.head(), key, sequence)),
-                };
-            }
-            drop(view);
-            drop(reader);
-            let unregistered = run.iter().position(|(entry, registered)| {
-                entry.unique_key.is_some() && *registered != Some(entry.record.sequence)
-            });
-            let mut entries: Vec<_> = run.into_iter().map(|(entry, _)| entry).collect();
-            let bad = unregistered.map(|index| entries.split_off(index).swap_remove(0));
-            walk.advance(&entries, verifier)?;
-            if let Some(entry) = bad {
-                walk.advance(std::slice::from_ref(&entry), verifier)?;
-                return Err(LedgerError::BadRecord {
-                    sequence: entry.record.sequence,
-                    fault: Fault::KeyNotRegistered {
-                        key: entry.unique_key.unwrap_or_default(),
-                    },
-                });
-            }
-        }
-    }
-}
-
-/// A key is registered for a record that does not carry it: that record was replaced, or, past the end, cut off.
-fn stray_key(head: &Head, key: String, sequence: u64) -> LedgerError {
-    if sequence > head.sequence {
-        LedgerError::BadRecord {
-            sequence: head.sequence + 1,
-            fault: Fault::CutOff {
-                key,
-                registered: sequence,
-            },
-        }
-    } else {
-        LedgerError::BadRecord {
-            sequence,
-            fault: Fault::KeyNotCarried { key },
-        }
+        self.check_process()?;
+        audit::verify(&self.shared.reader, &self.shared.common.database, verifier)
     }
 }
 

@@ -6,19 +6,14 @@
 
 use std::{
     fs::{File, Metadata},
-    io,
-    os::unix::fs::FileExt,
     path::PathBuf,
 };
 
-use super::directory::Identity;
+use super::{directory::Identity, rewrite};
 use crate::{
     sync::{Arc, Mutex, lock},
     work::ledger::{LedgerError, rounds::Rounds},
 };
-
-/// How much of the log is rewritten at a time, in bytes.
-const CHUNK: usize = 1 << 18;
 
 /// Syncs a file whose path must go on naming it.
 #[derive(Debug)]
@@ -74,8 +69,8 @@ impl Syncer {
         synced.map_err(|failure| self.error(failure))
     }
 
-    /// Writes every byte of the log over itself and syncs through a fresh descriptor, which then takes the old one's
-    /// place. Nobody may write meanwhile.
+    /// Writes every byte of the log anew, and syncs through the `fresh` descriptor, which then takes the old one's place.
+    /// Nobody may write meanwhile.
     pub(super) fn rewrite(&self, fresh: File) -> Result<(), LedgerError> {
         let metadata = fresh
             .metadata()
@@ -83,9 +78,7 @@ impl Syncer {
         if Identity::of(&metadata) != self.identity {
             return Err(self.error(Failure::Disturbed));
         }
-        // The first sync may still be told of the old error; the bytes are written again for the second.
-        let rewritten = rewrite_and_sync(&fresh).or_else(|_| rewrite_and_sync(&fresh));
-        rewritten.map_err(|error| self.error(Failure::Sync(error.to_string())))?;
+        rewrite::rewrite(&fresh, &self.path).map_err(|error| self.error(Failure::Sync(error.to_string())))?;
         *lock(&self.file) = Arc::new(fresh);
         Ok(())
     }
@@ -117,17 +110,4 @@ impl Syncer {
             _ => Err(Failure::Disturbed),
         }
     }
-}
-
-fn rewrite_and_sync(file: &File) -> io::Result<()> {
-    let length = file.metadata()?.len();
-    let mut buffer = vec![0; CHUNK];
-    let mut offset = 0;
-    while offset < length {
-        let size = usize::try_from(length - offset).map_or(CHUNK, |rest| rest.min(CHUNK));
-        file.read_exact_at(&mut buffer[..size], offset)?;
-        file.write_all_at(&buffer[..size], offset)?;
-        offset += size as u64;
-    }
-    file.sync_data()
 }
