@@ -1,1 +1,2 @@
-//! What the examples share.
+//! Nothing of its own: the programs are in `examples/`, and `tests/` runs them. Cargo wants a package to have a library
+//! or a binary.
