@@ -3,44 +3,36 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use lease::{AcquireError, ControlBlockHandle, Leased, Pool, StrongLease, WeakLease, strategy::System};
+use lease::{AcquireError, ControlBlockHandle, Leased, leased};
 
+#[leased(owned, capacity = 1_000)]
 struct Session {
     user: &'static str,
     inbox: Mutex<Vec<String>>,
 }
 
-/// What `#[leased(owned, capacity = 1_000)]` writes for a type.
-impl Leased for Session {
-    type Strategy = System;
-
-    fn pool() -> &'static Pool<Self> {
-        static POOL: Pool<Session> = Pool::builder().capacity(1_000).build();
-        &POOL
-    }
-}
-
-impl Session {
-    fn open(user: &'static str) -> Result<StrongLease<Self>, AcquireError> {
-        Session::try_lease(Session {
-            user,
-            inbox: Mutex::new(Vec::new()),
-        })
-    }
+/// The body makes the value, callers get the lease.
+#[leased(owned)]
+fn open(user: &'static str) -> Result<SessionLease, AcquireError> {
+    Ok(Session {
+        user,
+        inbox: Mutex::default(),
+    })
 }
 
 /// Finds sessions by name and keeps nobody logged in.
 #[derive(Default)]
 struct Directory {
-    by_user: HashMap<&'static str, WeakLease<Session>>,
+    by_user: HashMap<&'static str, SessionWeak>,
 }
 
 impl Directory {
-    fn enter(&mut self, session: &StrongLease<Session>) {
-        self.by_user.insert(session.user, StrongLease::downgrade(session));
+    fn enter(&mut self, session: &SessionLease) {
+        self.by_user
+            .insert(session.user, SessionLease::downgrade(session));
     }
 
-    fn find(&self, user: &str) -> Option<StrongLease<Session>> {
+    fn find(&self, user: &str) -> Option<SessionLease> {
         self.by_user.get(user)?.lock()
     }
 }
@@ -60,13 +52,13 @@ fn on_event(key: u64, text: &str) -> bool {
 
 fn main() -> Result<(), AcquireError> {
     let mut directory = Directory::default();
-    let ada = Session::open("ada")?;
-    let bob = Session::open("bob")?;
+    let ada = open("ada")?;
+    let bob = open("bob")?;
     directory.enter(&ada);
     directory.enter(&bob);
     assert_eq!(Session::pool().stats().live, 2);
 
-    let key = StrongLease::handle(&ada).to_bits();
+    let key = SessionLease::handle(&ada).to_bits();
     assert!(on_event(key, "hello"));
     let found = directory.find("ada").expect("ada is logged in");
     assert_eq!(
@@ -75,7 +67,7 @@ fn main() -> Result<(), AcquireError> {
     );
 
     drop(found);
-    assert!(StrongLease::release(ada), "the directory keeps nobody alive");
+    assert!(SessionLease::release(ada), "the directory keeps nobody alive");
     assert!(directory.find("ada").is_none());
     assert!(!on_event(key, "too late"), "the number went stale, it cannot lie");
     assert!(directory.find("bob").is_some());
