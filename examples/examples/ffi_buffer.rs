@@ -46,7 +46,7 @@ fn sort(numbers: &mut [f64]) {
 fn main() -> Result<(), OwnerError> {
     let mut numbers = [2.5, -1.0, 9.75, 0.0];
     sort(&mut numbers);
-    assert_eq!(numbers, [-1.0, 0.0, 2.5, 9.75]);
+    assert!(numbers.is_sorted());
     assert!(COMPARISONS.load(atomic::Ordering::Relaxed) >= 3);
 
     // The loan ended with the call: what C kept is now a pointer to nobody's memory, and is not followed.
