@@ -2,6 +2,8 @@
 //!
 //! Cargo builds the examples of a package for `cargo test`, but not for `cargo test --test programs`.
 
+#![cfg(test)]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
