@@ -287,3 +287,6 @@ fn by_registrar(change: &LeaseChange, lease_id: &str) -> Draft {
         is_issue: false,
     }
 }
+
+#[cfg(test)]
+mod tests;
