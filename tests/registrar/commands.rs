@@ -2,22 +2,9 @@
 
 use std::time::Duration;
 
-use lease::{LeaseError, LeaseState, ManualClock, Registrar, RegistrarError, ReleaseReason};
+use lease::{EventRecord, LeaseChange, LeaseError, LeaseState, Registrar, RegistrarError, ReleaseReason};
 
-const TTL: Duration = Duration::from_secs(30);
-
-fn with_clock() -> (Registrar, ManualClock) {
-    let clock = ManualClock::new();
-    let registrar = Registrar::builder().clock(clock.clone()).in_memory().unwrap();
-    (registrar, clock)
-}
-
-fn refusal<T: std::fmt::Debug>(result: Result<T, RegistrarError>) -> LeaseError {
-    match result {
-        Err(RegistrarError::Lease(error)) => (*error).clone(),
-        other => panic!("{other:?}"),
-    }
-}
+use crate::setup::{TTL, refusal, with_clock};
 
 #[test]
 fn a_lease_goes_through_its_whole_life() {
@@ -31,13 +18,8 @@ fn a_lease_goes_through_its_whole_life() {
     clock.advance(TTL / 2);
     let renewed = registrar.renew(&issued.lease_id, TTL).wait().unwrap();
     assert_eq!(renewed.renewal_count, 1);
-    assert_eq!(
-        issued
-            .expires_at_tick
-            .unwrap()
-            .until(&renewed.expires_at_tick.unwrap()),
-        Some(TTL / 2)
-    );
+    let (old, new) = (issued.expires_at_tick.unwrap(), renewed.expires_at_tick.unwrap());
+    assert_eq!(old.until(&new), Some(TTL / 2));
 
     let released = registrar
         .release(&issued.lease_id, ReleaseReason::Completed)
@@ -51,7 +33,7 @@ fn a_lease_goes_through_its_whole_life() {
 #[test]
 fn a_held_work_item_is_busy_and_says_who_and_how_long() {
     let (registrar, clock) = with_clock();
-    registrar.issue("work", TTL).wait().unwrap();
+    let lease = registrar.issue("work", TTL).wait().unwrap();
     clock.advance(Duration::from_secs(10));
     let other = registrar.with_actor("somebody else");
     let Err(RegistrarError::Busy(busy)) = other.issue("work", TTL).wait() else {
@@ -59,7 +41,12 @@ fn a_held_work_item_is_busy_and_says_who_and_how_long() {
     };
     assert_eq!(busy.holder(), registrar.actor());
     assert_eq!(busy.remaining(), Duration::from_secs(20));
+    assert_eq!(busy.until(), lease.expires_at_tick);
     assert!(!busy.is_self());
+    let Err(RegistrarError::Busy(busy)) = registrar.issue("work", TTL).wait() else {
+        panic!("two leases on one work item");
+    };
+    assert!(busy.is_self());
 }
 
 #[test]
@@ -83,4 +70,228 @@ fn only_the_holder_releases() {
     let refused = refusal(stranger.release(&lease.lease_id, ReleaseReason::Completed).wait());
     assert!(matches!(refused, LeaseError::Unauthorized { .. }), "{refused:?}");
     assert!(registrar.query(|state| state.has_active_lease("work")).unwrap());
+}
+
+#[test]
+fn anybody_who_has_the_registrar_revokes_by_lease_or_by_work() {
+    let (registrar, _clock) = with_clock();
+    let operator = registrar.with_actor("operator");
+    let first = registrar.issue("work", TTL).wait().unwrap();
+    let revoked = operator.revoke(&first.lease_id, "wrong queue").wait().unwrap();
+    assert_eq!(revoked.state, LeaseState::Revoked);
+    assert_eq!(revoked.revocation_reason.as_deref(), Some("wrong queue"));
+
+    let second = registrar.issue("work", TTL).wait().unwrap();
+    assert_eq!(
+        operator.revoke_work("work", "again").wait().unwrap().lease_id,
+        second.lease_id
+    );
+    let refused = refusal(operator.revoke_work("work", "once more").wait());
+    assert!(matches!(refused, LeaseError::LeaseNotFound { .. }), "{refused:?}");
+}
+
+#[test]
+fn expire_due_ends_exactly_those_whose_end_has_come() {
+    let (registrar, clock) = with_clock();
+    registrar.issue("short", TTL).wait().unwrap();
+    registrar.issue("long", TTL * 2).wait().unwrap();
+    clock.advance(TTL);
+    let expired = registrar.expire_due().wait().unwrap();
+    assert_eq!(expired.len(), 1);
+    assert_eq!(
+        (expired[0].work_id.as_str(), expired[0].state),
+        ("short", LeaseState::Expired)
+    );
+    assert_eq!(registrar.expire_due().wait().unwrap(), []);
+    assert!(registrar.query(|state| state.has_active_lease("long")).unwrap());
+}
+
+#[test]
+fn a_time_to_live_under_a_second_is_refused() {
+    let (registrar, _clock) = with_clock();
+    let refused = refusal(registrar.issue("work", Duration::from_millis(999)).wait());
+    assert!(
+        matches!(&refused, LeaseError::InvalidInput { field, .. } if field == "ttl"),
+        "{refused:?}"
+    );
+    registrar.issue("work", Duration::from_secs(1)).wait().unwrap();
+}
+
+#[test]
+fn a_lease_id_is_used_once_for_ever() {
+    let (registrar, _clock) = with_clock();
+    let claim = |work: &str| registrar.claim(work, TTL).lease_id("mine").acquire().wait();
+    drop(claim("work").unwrap());
+    for work in ["work", "other"] {
+        let refused = match claim(work) {
+            Err(lease::ClaimError::Registrar(error)) => refusal::<()>(Err(error)),
+            other => panic!("{other:?}"),
+        };
+        assert!(
+            matches!(refused, LeaseError::LeaseAlreadyExists { .. }),
+            "{refused:?}"
+        );
+    }
+}
+
+#[test]
+fn fencing_tokens_only_rise_and_carry_the_epoch() {
+    let (registrar, _clock) = with_clock();
+    let epoch = u64::from(registrar.ledger().epoch().unwrap());
+    let mut last = 0;
+    for round in 0..20 {
+        let lease = registrar.issue(format!("work-{round}"), TTL).wait().unwrap();
+        assert!(lease.fencing_token > last);
+        assert_eq!(lease.fencing_token >> 32, epoch);
+        last = lease.fencing_token;
+    }
+}
+
+#[test]
+fn lease_ids_sort_by_when_they_were_issued() {
+    let (registrar, clock) = with_clock();
+    let ids: Vec<_> = (0..5)
+        .map(|round| {
+            clock.advance(Duration::from_millis(1));
+            registrar
+                .issue(format!("work-{round}"), TTL)
+                .wait()
+                .unwrap()
+                .lease_id
+        })
+        .collect();
+    assert!(ids.is_sorted(), "{ids:?}");
+}
+
+#[derive(lease::LeaseEvent)]
+#[event(namespace = "order")]
+enum OrderEvent {
+    #[event(kind = "placed", tag = 1)]
+    Placed {
+        #[event(tag = 1)]
+        order: String,
+    },
+}
+
+#[test]
+fn a_user_s_event_goes_into_the_same_ledger_under_its_actor() {
+    let (registrar, _clock) = with_clock();
+    let shop = registrar.with_actor("shop");
+    let placed = OrderEvent::Placed {
+        order: "o-1".to_owned(),
+    };
+    let sequence = shop.record(&placed).wait().unwrap();
+    let record = &registrar.ledger().read(sequence - 1, 1).unwrap()[0];
+    assert_eq!(
+        (record.event_type.as_str(), record.actor_id.as_str()),
+        ("order.placed", "shop")
+    );
+    assert!(record.tick.is_some());
+    registrar.verify().unwrap();
+}
+
+#[test]
+fn nobody_records_leases_and_keys_by_hand() {
+    let (registrar, _clock) = with_clock();
+    let forged = LeaseChange::Expired {
+        lease_id: "a".to_owned(),
+        expired_at: 1,
+    };
+    let before = registrar.ledger().head().unwrap();
+    let refused = refusal(registrar.record(&forged).wait());
+    assert!(
+        matches!(&refused, LeaseError::InvalidInput { field, .. } if field == "event_type"),
+        "{refused:?}"
+    );
+    let key = lease::LedgerEvent::KeyAdded {
+        public_key: vec![1; 32],
+        signature: Vec::new(),
+    };
+    refusal(registrar.record(&key).wait());
+    assert_eq!(registrar.ledger().head().unwrap(), before);
+}
+
+#[test]
+fn an_abandoned_issue_leaves_no_lease_behind() {
+    let (registrar, _clock) = with_clock();
+    drop(registrar.issue("work", TTL));
+    // Whether it was withdrawn or released, the next one in the queue finds the item free.
+    registrar.issue("work", TTL).wait().unwrap();
+}
+
+#[test]
+fn a_closed_registrar_says_so() {
+    let (registrar, _clock) = with_clock();
+    registrar.close().wait().unwrap();
+    let refused = registrar.issue("work", TTL).wait();
+    assert!(matches!(refused, Err(RegistrarError::Closed)), "{refused:?}");
+    registrar.close().wait().unwrap();
+}
+
+#[test]
+fn a_query_may_take_its_time_and_call_the_registrar() {
+    let (registrar, _clock) = with_clock();
+    registrar.issue("work", TTL).wait().unwrap();
+    let (before, inside) = registrar
+        .query(|state| {
+            registrar.issue("other", TTL).wait().unwrap();
+            let inside = registrar.query(lease::LeaseReducerState::active_count).unwrap();
+            (state.active_count(), inside)
+        })
+        .unwrap();
+    assert_eq!((before, inside), (1, 2));
+}
+
+#[test]
+fn completions_are_awaited_without_a_runtime_of_their_own() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let (registrar, _clock) = with_clock();
+    runtime.block_on(async {
+        let lease = registrar.issue("work", TTL).await.unwrap();
+        registrar
+            .release(lease.lease_id, ReleaseReason::Completed)
+            .await
+            .unwrap();
+    });
+}
+
+#[test]
+fn replaying_the_ledger_gives_the_live_state() {
+    let (registrar, clock) = with_clock();
+    for round in 0..30u32 {
+        let work = format!("work-{}", round % 7);
+        if let Ok(lease) = registrar.issue(work, TTL).wait() {
+            match round % 4 {
+                0 => drop(registrar.release(lease.lease_id, ReleaseReason::Aborted).wait()),
+                1 => drop(registrar.renew(lease.lease_id, TTL).wait()),
+                2 => drop(registrar.revoke(lease.lease_id, "why not").wait()),
+                _ => {}
+            }
+        }
+        clock.advance(Duration::from_secs(3));
+    }
+    let records: Vec<EventRecord> = registrar.ledger().read(0, usize::MAX).unwrap();
+    let replayed = lease::replay(lease::LeaseReducer::new(), &records);
+    assert_eq!(replayed.refused(), 0);
+    registrar
+        .query(|live| assert_eq!(replayed.state(), live))
+        .unwrap();
+    assert!(records.iter().any(|record| record.event_type == "lease.expired"));
+}
+
+#[test]
+fn a_registrar_on_a_ledger_with_history_goes_on_from_it() {
+    let ledger = std::sync::Arc::new(lease::ledger::MemoryLedger::new());
+    let signer = lease::Signer::generate();
+    let open = || {
+        Registrar::builder()
+            .signer(signer.clone())
+            .on(ledger.clone())
+            .unwrap()
+    };
+    let lease = open().issue("work", TTL).wait().unwrap();
+    let later = open();
+    assert!(later.query(|state| state.has_active_lease("work")).unwrap());
+    let other = later.issue("other", TTL).wait().unwrap();
+    assert!(other.fencing_token > lease.fencing_token);
 }

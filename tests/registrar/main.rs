@@ -1,3 +1,16 @@
 //! Promises of the `registrar` area, through the public API.
 
+#[cfg(test)]
 mod commands;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod processes;
+#[cfg(test)]
+mod setup;
+#[cfg(test)]
+mod time;
+#[cfg(test)]
+mod waiting;

@@ -2,3 +2,5 @@
 
 pub mod bookkeeper;
 pub mod failing;
+pub mod faulty;
+pub mod patience;

@@ -108,15 +108,13 @@ impl ClaimBuilder {
         let (completer, completion) = Completion::pair();
         let holder = registrar.clone();
         let (ttl, at_most) = (self.ttl, self.at_most);
+        let reply = Withdrawable {
+            completer,
+            finish: move |answer| Claim::new(holder, answer, ttl, at_most),
+        };
         registrar.submit(Queued {
-            request: Request::Issue(request),
-            reply: Box::new(Withdrawable {
-                completer,
-                finish: move |answer| Claim::new(holder, answer, ttl, at_most),
-            }),
             patience,
-            was_first: false,
-            is_durable: true,
+            ..Queued::new(Request::Issue(request), true, Box::new(reply))
         });
         completion
     }

@@ -56,6 +56,19 @@ pub(crate) struct Queued {
     pub(crate) is_durable: bool,
 }
 
+impl Queued {
+    /// A command that does not wait for anything but its turn.
+    pub(crate) fn new(request: Request, is_durable: bool, reply: Box<dyn Reply>) -> Self {
+        Self {
+            request,
+            reply,
+            patience: None,
+            was_first: false,
+            is_durable,
+        }
+    }
+}
+
 impl Core {
     pub(crate) fn new(
         ledger: Arc<dyn Ledger>,
@@ -81,13 +94,23 @@ impl Core {
 
     /// Queues a command.
     pub(crate) fn submit(&self, queued: Queued) {
+        self.submit_at(queued, VecDeque::push_back);
+    }
+
+    /// Queues a command before all others: what gives back should come before what asks, or whoever abandons a claim
+    /// and asks for it again finds himself in the way.
+    pub(crate) fn submit_first(&self, queued: Queued) {
+        self.submit_at(queued, VecDeque::push_front);
+    }
+
+    fn submit_at(&self, queued: Queued, push: impl FnOnce(&mut VecDeque<Queued>, Queued)) {
         let mut queue = lock(&self.queue);
         if queue.is_closed {
             drop(queue);
             queued.reply.answer(Err(RegistrarError::Closed));
             return;
         }
-        queue.commands.push_back(queued);
+        push(&mut queue.commands, queued);
         drop(queue);
         self.arrived.notify_one();
     }

@@ -134,16 +134,11 @@ impl Registrar {
         let (completer, completion) = Completion::pair_giving_back(move |lease: Lease| {
             registrar.release_quietly(lease.lease_id, lease.actor_id, ReleaseReason::Voluntary);
         });
-        self.submit(Queued {
-            request: Request::Issue(request),
-            reply: Box::new(Withdrawable {
-                completer,
-                finish: last_lease,
-            }),
-            patience: None,
-            was_first: false,
-            is_durable: true,
-        });
+        let reply = Withdrawable {
+            completer,
+            finish: last_lease,
+        };
+        self.queue(Request::Issue(request), true, Box::new(reply));
         completion
     }
 
@@ -371,7 +366,8 @@ impl Registrar {
             actor_id,
             reason,
         });
-        self.queue(request, false, Box::new(Callback(drop::<Answer>)));
+        self.core()
+            .submit_first(Queued::new(request, false, Box::new(Callback(drop::<Answer>))));
     }
 
     fn command<T: Send + 'static>(
@@ -386,13 +382,7 @@ impl Registrar {
     }
 
     fn queue(&self, request: Request, is_durable: bool, reply: Box<dyn Reply>) {
-        self.submit(Queued {
-            request,
-            reply,
-            patience: None,
-            was_first: false,
-            is_durable,
-        });
+        self.submit(Queued::new(request, is_durable, reply));
     }
 
     /// Time first, so that ids sort by when they were made.

@@ -137,8 +137,8 @@ impl<'a> Visit<'a> {
                     self.done(decided);
                 }
             }
-            // One of them has used its key before; the others are not to suffer for it.
-            Err(LedgerError::KeyUsed { .. }) if group.len() > 1 => {
+            // One of them is at fault; the others are not to suffer for it.
+            Err(LedgerError::KeyUsed { .. } | LedgerError::TooLong { .. }) if group.len() > 1 => {
                 for decided in group {
                     self.append(vec![decided]);
                 }

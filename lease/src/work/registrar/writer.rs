@@ -41,7 +41,12 @@ pub(crate) fn run(core: &Core) {
         waiter.reply.answer(Err(RegistrarError::Closed));
     }
     let last_sync = core.flush();
-    let closers = mem::take(&mut lock(&core.queue).closers);
+    let closers = {
+        // In one step, or somebody who closes in between would be told by nobody.
+        let mut queue = lock(&core.queue);
+        queue.is_over = true;
+        mem::take(&mut queue.closers)
+    };
     for closer in closers {
         closer.complete(last_sync.clone());
     }

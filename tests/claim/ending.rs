@@ -1,0 +1,111 @@
+//! How a claim ends, and what the ledger says of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lease::{Registrar, ReleaseReason};
+use lease_tests::faulty::FaultyLedger;
+use lease_tests::patience::eventually;
+
+use crate::setup::{TTL, last_release, with_clock};
+
+#[test]
+fn dropping_a_claim_frees_the_work_item() {
+    let (jobs, _clock) = with_clock();
+    drop(jobs.try_claim("work", TTL).wait().unwrap());
+    drop(jobs.try_claim("work", TTL).wait().unwrap());
+    jobs.close().wait().unwrap();
+    assert_eq!(last_release(&jobs, "work").as_deref(), Some("VOLUNTARY"));
+}
+
+#[test]
+fn a_claim_dropped_in_a_panic_says_aborted() {
+    let (jobs, _clock) = with_clock();
+    let theirs = jobs.clone();
+    let panicked = std::thread::spawn(move || {
+        let _claim = theirs.try_claim("work", TTL).wait().unwrap();
+        panic!("on purpose");
+    })
+    .join();
+    assert!(panicked.is_err());
+    eventually("the release", || last_release(&jobs, "work").is_some());
+    assert_eq!(last_release(&jobs, "work").as_deref(), Some("ABORTED"));
+}
+
+#[test]
+fn an_explicit_release_says_why() {
+    let (jobs, _clock) = with_clock();
+    for reason in [
+        ReleaseReason::Completed,
+        ReleaseReason::Aborted,
+        ReleaseReason::Voluntary,
+    ] {
+        let claim = jobs.try_claim("work", TTL).wait().unwrap();
+        claim.release(reason).wait().unwrap();
+        assert_eq!(last_release(&jobs, "work").as_deref(), Some(reason.as_str()));
+    }
+}
+
+#[test]
+fn a_release_happens_even_if_nobody_waits_for_it() {
+    let (jobs, _clock) = with_clock();
+    let claim = jobs.try_claim("work", TTL).wait().unwrap();
+    drop(claim.release(ReleaseReason::Completed));
+    drop(jobs.try_claim("work", TTL).wait().unwrap());
+    let reasons: Vec<_> = jobs
+        .query(|state| {
+            state
+                .leases()
+                .iter()
+                .filter_map(|lease| lease.release_reason)
+                .collect()
+        })
+        .unwrap();
+    assert_eq!(reasons[0], ReleaseReason::Completed);
+}
+
+#[test]
+fn dropping_a_claim_does_not_wait_for_the_ledger() {
+    let ledger = FaultyLedger::default();
+    let jobs = Registrar::builder().on(Arc::new(ledger.clone())).unwrap();
+    let claim = jobs.try_claim("work", TTL).wait().unwrap();
+    let hanging = ledger.hang();
+    let begun = Instant::now();
+    drop(claim);
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    drop(hanging);
+}
+
+#[test]
+fn an_abandoned_request_leaves_nothing_claimed() {
+    let ledger = FaultyLedger::default();
+    let jobs = Registrar::builder().on(Arc::new(ledger.clone())).unwrap();
+    // Once dropped before it is taken up, once after it was obtained, once somewhere in between.
+    drop(jobs.try_claim("work", TTL));
+    let obtained = jobs.try_claim("work", TTL);
+    eventually("the claim", || format!("{obtained:?}") == "Completion(done)");
+    drop(obtained);
+    let hanging = ledger.hang();
+    let on_its_way = jobs.try_claim("work", TTL);
+    std::thread::sleep(Duration::from_millis(50));
+    drop(on_its_way);
+    drop(hanging);
+    drop(jobs.try_claim("work", TTL).wait().unwrap());
+}
+
+#[test]
+fn a_claim_that_is_given_back_is_not_lost() {
+    let (jobs, clock) = with_clock();
+    let claim = jobs.try_claim("work", TTL).wait().unwrap();
+    let (told, is_told) = std::sync::mpsc::channel();
+    claim.on_lost(move || told.send(()).unwrap());
+    let lost = claim.lost();
+    claim.release(ReleaseReason::Completed).wait().unwrap();
+    clock.advance(TTL);
+    assert!(is_told.recv().is_err(), "the callback was called, or kept");
+    // Whoever awaits the loss waits no longer for what cannot come.
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(lost);
+}

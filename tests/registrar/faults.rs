@@ -1,0 +1,177 @@
+//! What happens when the ledger does not do what it should.
+
+use std::sync::Arc;
+
+use lease::ledger::LedgerError;
+use lease::{LeaseError, Registrar, RegistrarError, ReleaseReason};
+use lease_tests::faulty::FaultyLedger;
+use lease_tests::patience::eventually;
+
+use crate::setup::{TTL, refusal};
+
+fn on_faulty() -> (Registrar, FaultyLedger) {
+    let ledger = FaultyLedger::default();
+    let registrar = Registrar::builder().on(Arc::new(ledger.clone())).unwrap();
+    (registrar, ledger)
+}
+
+#[test]
+fn what_was_not_appended_did_not_happen() {
+    let (registrar, ledger) = on_faulty();
+    let lease = registrar.issue("held", TTL).wait().unwrap();
+    let before = registrar.query(Clone::clone).unwrap();
+
+    ledger.fail_appends(true);
+    assert!(matches!(
+        registrar.issue("work", TTL).wait(),
+        Err(RegistrarError::Ledger(_))
+    ));
+    assert!(registrar.renew(&lease.lease_id, TTL * 2).wait().is_err());
+    assert!(
+        registrar
+            .release(&lease.lease_id, ReleaseReason::Completed)
+            .wait()
+            .is_err()
+    );
+    assert!(registrar.revoke(&lease.lease_id, "no").wait().is_err());
+    assert_eq!(registrar.query(Clone::clone).unwrap(), before);
+
+    ledger.fail_appends(false);
+    registrar.issue("work", TTL).wait().unwrap();
+    registrar
+        .release(&lease.lease_id, ReleaseReason::Completed)
+        .wait()
+        .unwrap();
+    registrar.verify().unwrap();
+}
+
+#[test]
+fn a_failed_sync_leaves_the_outcome_unknown() {
+    let (registrar, ledger) = on_faulty();
+    let lease = registrar.issue("held", TTL).wait().unwrap();
+    ledger.fail_syncs(true);
+    let refused = registrar.issue("work", TTL).wait();
+    assert!(
+        matches!(refused, Err(RegistrarError::OutcomeUnknown(_))),
+        "{refused:?}"
+    );
+    // A renewal is not called durable, so it has nothing to wait for.
+    registrar.renew(&lease.lease_id, TTL * 2).wait().unwrap();
+}
+
+#[test]
+fn a_head_that_moved_is_read_again() {
+    let (registrar, ledger) = on_faulty();
+    ledger.move_head(1);
+    registrar.issue("work", TTL).wait().unwrap();
+    ledger.move_head(1_000);
+    let refused = registrar.issue("other", TTL).wait();
+    assert!(
+        matches!(&refused, Err(RegistrarError::Ledger(error)) if matches!(**error, LedgerError::HeadMoved { .. })),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn commands_that_pile_up_are_appended_together() {
+    let (registrar, ledger) = on_faulty();
+    let hanging = ledger.hang();
+    let first = registrar.issue("first", TTL);
+    let waiting: Vec<_> = (0..50)
+        .map(|number| registrar.issue(format!("work-{number}"), TTL))
+        .collect();
+    let before = ledger.appends();
+    drop(hanging);
+    first.wait().unwrap();
+    for issued in waiting {
+        issued.wait().unwrap();
+    }
+    assert!(
+        ledger.appends() - before <= 3,
+        "{} appends",
+        ledger.appends() - before
+    );
+}
+
+#[test]
+fn one_bad_command_of_a_batch_spoils_no_other() {
+    let (registrar, ledger) = on_faulty();
+    registrar
+        .claim("used", TTL)
+        .lease_id("used")
+        .acquire()
+        .wait()
+        .unwrap()
+        .release(ReleaseReason::Completed)
+        .wait()
+        .unwrap();
+    let hanging = ledger.hang();
+    let stuck = registrar.issue("stuck", TTL);
+    let good = registrar.issue("good", TTL);
+    let missing = registrar.renew("no such lease", TTL);
+    let used = registrar.claim("other", TTL).lease_id("used").acquire();
+    let also_good = registrar.issue("also good", TTL);
+    drop(hanging);
+    stuck.wait().unwrap();
+    good.wait().unwrap();
+    also_good.wait().unwrap();
+    assert!(matches!(
+        refusal(missing.wait()),
+        LeaseError::LeaseNotFound { .. }
+    ));
+    assert!(used.wait().is_err());
+}
+
+#[test]
+fn two_issues_of_one_batch_do_not_both_get_the_work_item() {
+    let (registrar, ledger) = on_faulty();
+    let hanging = ledger.hang();
+    let stuck = registrar.issue("stuck", TTL);
+    let all: Vec<_> = (0..10).map(|_| registrar.issue("work", TTL)).collect();
+    drop(hanging);
+    stuck.wait().unwrap();
+    let obtained = all.into_iter().filter_map(|issued| issued.wait().ok()).count();
+    assert_eq!(obtained, 1);
+}
+
+#[test]
+fn a_command_that_is_dropped_while_it_is_queued_is_withdrawn() {
+    let (registrar, ledger) = on_faulty();
+    let hanging = ledger.hang();
+    let stuck = registrar.issue("stuck", TTL);
+    // The writer is inside with the first one when these come and go.
+    eventually("the writer to be stuck", || {
+        format!("{stuck:?}") == "Completion(pending)"
+    });
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    for number in 0..10 {
+        drop(registrar.issue(format!("work-{number}"), TTL));
+    }
+    drop(hanging);
+    stuck.wait().unwrap();
+    registrar.close().wait().unwrap();
+    let issued = ledger
+        .records()
+        .iter()
+        .filter(|record| record.event_type == "lease.issued")
+        .count();
+    assert_eq!(issued, 1);
+}
+
+#[test]
+fn close_waits_for_what_is_queued() {
+    let (registrar, ledger) = on_faulty();
+    let claim = registrar.try_claim("work", TTL).wait().unwrap();
+    let hanging = ledger.hang();
+    let begun = std::time::Instant::now();
+    drop(claim);
+    assert!(
+        begun.elapsed() < std::time::Duration::from_secs(5),
+        "a drop waited for the ledger"
+    );
+    let closing = registrar.close();
+    drop(hanging);
+    closing.wait().unwrap();
+    let last = ledger.records().pop().unwrap();
+    assert_eq!(last.event_type, "lease.released");
+}

@@ -1,0 +1,141 @@
+//! Clocks that jump, differ and start anew.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lease::ledger::MemoryLedger;
+use lease::{Clock, ClockId, LeaseChange, LeaseState, ManualClock, Registrar, RegistrarError, Signer};
+
+use crate::setup::{TTL, with_clock};
+
+/// Two registrars of one ledger and one key, each with a clock of its own.
+fn two(clocks: [&ManualClock; 2]) -> [Registrar; 2] {
+    let ledger = Arc::new(MemoryLedger::new());
+    let signer = Signer::generate();
+    clocks.map(|clock| {
+        Registrar::builder()
+            .signer(signer.clone())
+            .clock(clock.clone())
+            .on(ledger.clone())
+            .unwrap()
+    })
+}
+
+#[test]
+fn a_wall_clock_that_steps_back_blocks_nothing() {
+    let (registrar, clock) = with_clock();
+    let lease = registrar.issue("work", TTL).wait().unwrap();
+    clock.set_wall(1_000);
+    clock.advance(TTL / 2);
+    let renewed = registrar.renew(&lease.lease_id, TTL).wait().unwrap();
+    assert_eq!(renewed.expires_at - lease.expires_at, 15_000_000_000);
+    clock.advance(TTL);
+    clock.set_wall(1);
+    registrar.issue("work", TTL).wait().unwrap();
+}
+
+#[test]
+fn a_wall_clock_that_leaps_ahead_ends_nothing() {
+    let (registrar, clock) = with_clock();
+    registrar.issue("work", TTL).wait().unwrap();
+    clock.set_wall(u64::MAX - 1);
+    assert!(registrar.expire_due().wait().unwrap().is_empty());
+    assert!(matches!(
+        registrar.issue("work", TTL).wait(),
+        Err(RegistrarError::Busy(_))
+    ));
+}
+
+#[test]
+fn ticks_never_fall_along_the_ledger() {
+    // The second clock lags behind the first, as the clocks of two cores might.
+    let id = ClockId::of(b"boot", b"");
+    let (ahead, behind) = (ManualClock::with_id(id), ManualClock::with_id(id));
+    ahead.advance(Duration::from_millis(5));
+    let [first, second] = two([&ahead, &behind]);
+    for round in 0..5 {
+        first.issue(format!("first-{round}"), TTL).wait().unwrap();
+        second.issue(format!("second-{round}"), TTL).wait().unwrap();
+    }
+    let records = first.ledger().read(0, 100).unwrap();
+    let ticks: Vec<_> = records.iter().map(|record| record.tick.unwrap().value).collect();
+    assert!(ticks.is_sorted(), "{ticks:?}");
+}
+
+#[test]
+fn after_a_reboot_old_leases_are_revoked_for_it() {
+    let (before, after) = (ManualClock::new(), ManualClock::new());
+    let [old, new] = two([&before, &after]);
+    let lease = old.issue("work", TTL).wait().unwrap();
+    old.issue("forgotten", TTL).wait().unwrap();
+    new.issue("work", TTL).wait().unwrap();
+    let revoked = new
+        .query(|state| state.get(&lease.lease_id).unwrap().clone())
+        .unwrap();
+    assert_eq!(revoked.state, LeaseState::Revoked);
+    assert_eq!(
+        revoked.revocation_reason.as_deref(),
+        Some(LeaseChange::HOST_REBOOTED)
+    );
+    let due = new.expire_due().wait().unwrap();
+    assert_eq!(due.len(), 1);
+    assert_eq!(
+        due[0].revocation_reason.as_deref(),
+        Some(LeaseChange::HOST_REBOOTED)
+    );
+    new.verify().unwrap();
+}
+
+#[test]
+fn a_lease_of_an_unknown_clock_is_left_alone_for_a_whole_term_since_its_last_sign_of_life() {
+    let host = ManualClock::with_id(ClockId::of(b"boot", b"host"));
+    let container = ManualClock::with_id(ClockId::of(b"boot", b"container"));
+    let [theirs, ours] = two([&container, &host]);
+    let lease = theirs.issue("work", TTL).wait().unwrap();
+    let busy = |what: &str| {
+        let refused = ours.issue("work", TTL).wait();
+        assert!(
+            matches!(refused, Err(RegistrarError::Busy(_))),
+            "{what}: {refused:?}"
+        );
+    };
+    busy("just seen");
+    host.advance(TTL.saturating_sub(Duration::from_secs(1)));
+    busy("within its term");
+
+    // A renewal is a sign of life: the term begins anew.
+    container.advance(Duration::from_secs(1));
+    theirs.renew(&lease.lease_id, TTL).wait().unwrap();
+    busy("seen renewing");
+    host.advance(TTL.saturating_sub(Duration::from_secs(1)));
+    busy("within its new term");
+
+    host.advance(Duration::from_secs(1));
+    ours.issue("work", TTL).wait().unwrap();
+    let lost = ours
+        .query(|state| state.get(&lease.lease_id).unwrap().clone())
+        .unwrap();
+    assert_eq!(lost.revocation_reason.as_deref(), Some(LeaseChange::CLOCK_LOST));
+}
+
+#[test]
+fn at_least_keeps_the_item_closed_whatever_ends_the_lease_but_a_person() {
+    let (registrar, clock) = with_clock();
+    let hour = Duration::from_hours(1);
+    let claim = || registrar.claim("cron", TTL).at_least(hour).acquire().wait();
+    drop(claim().unwrap());
+    let Err(lease::ClaimError::Busy(busy)) = claim() else {
+        panic!("the item was open");
+    };
+    assert_eq!(busy.remaining(), hour);
+    assert_eq!(busy.until(), Some(clock.tick().saturating_add(hour)));
+    clock.advance(hour.saturating_sub(Duration::from_secs(1)));
+    assert!(claim().is_err());
+    clock.advance(Duration::from_secs(1));
+    let second = claim().unwrap();
+    registrar
+        .revoke(second.lease().lease_id, "run it again")
+        .wait()
+        .unwrap();
+    drop(claim().unwrap());
+}

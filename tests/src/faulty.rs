@@ -1,0 +1,139 @@
+//! A ledger that fails and hangs on demand.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use lease::EventRecord;
+use lease::ledger::{Head, Ledger, LedgerError, MemoryLedger, NewRecord, RecordVerifier, Section};
+
+/// A ledger in memory with switches. Clones are the same ledger.
+#[derive(Clone, Debug, Default)]
+pub struct FaultyLedger {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    ledger: MemoryLedger,
+    door: Mutex<()>,
+    refuses_to_append: AtomicBool,
+    refuses_to_sync: AtomicBool,
+    /// How many appends will find that the head has moved.
+    moves: AtomicU32,
+    appends: AtomicU32,
+}
+
+impl Shared {
+    fn door(&self) -> MutexGuard<'_, ()> {
+        self.door.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl FaultyLedger {
+    /// Nobody enters the section until the guard is dropped.
+    pub fn hang(&self) -> MutexGuard<'_, ()> {
+        self.shared.door()
+    }
+
+    /// Whether appends fail from now on.
+    pub fn fail_appends(&self, fails: bool) {
+        self.shared.refuses_to_append.store(fails, Ordering::SeqCst);
+    }
+
+    /// Whether syncs fail from now on.
+    pub fn fail_syncs(&self, fails: bool) {
+        self.shared.refuses_to_sync.store(fails, Ordering::SeqCst);
+    }
+
+    /// The next `count` appends find that somebody was faster.
+    pub fn move_head(&self, count: u32) {
+        self.shared.moves.store(count, Ordering::SeqCst);
+    }
+
+    /// How many appends succeeded.
+    pub fn appends(&self) -> u32 {
+        self.shared.appends.load(Ordering::SeqCst)
+    }
+
+    /// All records.
+    ///
+    /// # Panics
+    ///
+    /// Never: reading is what this ledger does well.
+    pub fn records(&self) -> Vec<EventRecord> {
+        self.shared
+            .ledger
+            .read(0, usize::MAX)
+            .expect("a ledger in memory can be read")
+    }
+}
+
+fn broken() -> LedgerError {
+    LedgerError::LedgerBusy {
+        pid: None,
+        waited: Duration::ZERO,
+    }
+}
+
+struct FaultySection<'a> {
+    shared: &'a Shared,
+    section: Box<dyn Section + 'a>,
+    _door: MutexGuard<'a, ()>,
+}
+
+impl Section for FaultySection<'_> {
+    fn append(&mut self, expected: &Head, batch: &[NewRecord]) -> Result<Head, LedgerError> {
+        if self.shared.refuses_to_append.load(Ordering::SeqCst) {
+            return Err(broken());
+        }
+        if self.shared.moves.load(Ordering::SeqCst) > 0 {
+            self.shared.moves.fetch_sub(1, Ordering::SeqCst);
+            return Err(LedgerError::HeadMoved {
+                expected: expected.sequence,
+                actual: expected.sequence + 1,
+            });
+        }
+        let head = self.section.append(expected, batch)?;
+        self.shared.appends.fetch_add(1, Ordering::SeqCst);
+        Ok(head)
+    }
+
+    fn raise_epoch(&mut self) -> Result<u32, LedgerError> {
+        self.section.raise_epoch()
+    }
+}
+
+impl Ledger for FaultyLedger {
+    fn head(&self) -> Result<Head, LedgerError> {
+        self.shared.ledger.head()
+    }
+
+    fn read(&self, after: u64, limit: usize) -> Result<Vec<EventRecord>, LedgerError> {
+        self.shared.ledger.read(after, limit)
+    }
+
+    fn enter(&self) -> Result<Box<dyn Section + '_>, LedgerError> {
+        let door = self.shared.door();
+        Ok(Box::new(FaultySection {
+            shared: &self.shared,
+            section: self.shared.ledger.enter()?,
+            _door: door,
+        }))
+    }
+
+    fn sync(&self) -> Result<(), LedgerError> {
+        if self.shared.refuses_to_sync.load(Ordering::SeqCst) {
+            return Err(broken());
+        }
+        self.shared.ledger.sync()
+    }
+
+    fn epoch(&self) -> Result<u32, LedgerError> {
+        self.shared.ledger.epoch()
+    }
+
+    fn verify(&self, verifier: &mut dyn RecordVerifier) -> Result<Head, LedgerError> {
+        self.shared.ledger.verify(verifier)
+    }
+}
