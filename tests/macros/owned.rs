@@ -14,9 +14,9 @@ struct Session {
 }
 
 impl Session {
-    fn open(user: u32) -> Result<Self, LoginError> {
+    fn open(user: u32) -> Result<Self, UnknownUser> {
         if user == 0 {
-            return Err(LoginError::Unknown);
+            return Err(UnknownUser);
         }
         Ok(Self {
             user,
@@ -25,10 +25,19 @@ impl Session {
     }
 }
 
+#[derive(Debug)]
+struct UnknownUser;
+
 #[derive(Debug, PartialEq)]
 enum LoginError {
     Unknown,
     Full,
+}
+
+impl From<UnknownUser> for LoginError {
+    fn from(_: UnknownUser) -> Self {
+        Self::Unknown
+    }
 }
 
 impl From<AcquireError> for LoginError {
@@ -145,11 +154,11 @@ fn methods_generics_and_async_bodies_make_leases() {
         #[leased(owned)]
         async fn later(mut self, early: bool) -> Result<SessionLease, LoginError> {
             if early {
-                return Session::open(self.made);
+                return Ok(Session::open(self.made)?);
             }
             tokio::task::yield_now().await;
             self.made += 1;
-            Session::open(self.made)
+            Ok(Session::open(self.made)?)
         }
     }
 

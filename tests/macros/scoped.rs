@@ -137,3 +137,23 @@ fn a_scope_without_a_name_is_a_scope_all_the_same() {
     }
     assert_eq!(plain("four".to_owned()), 4);
 }
+
+#[test]
+#[leased(scoped, scope = s)]
+fn a_test_can_have_a_scope() {
+    assert_eq!(*s.alloc(7), 7);
+}
+
+#[leased(scoped, scope = s)]
+#[tokio::test]
+async fn an_async_test_can_have_a_scope() {
+    tokio::task::yield_now().await;
+    assert_eq!(*s.alloc(7), 7);
+}
+
+#[tokio::test]
+#[leased(scoped, scope = s)]
+async fn in_either_order() {
+    tokio::task::yield_now().await;
+    assert_eq!(*s.alloc(7), 7);
+}

@@ -4,6 +4,7 @@ mod args;
 mod contract;
 mod duration;
 mod function;
+mod future;
 mod item;
 mod statics;
 mod types;

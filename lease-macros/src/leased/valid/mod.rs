@@ -21,7 +21,8 @@ use syn::{Attribute, Expr, Path};
 use self::options::Options;
 use super::args::Entry;
 use super::contract::{Contract, Target};
-use super::item::{AsyncBlock, Item, Kind, TypeItem};
+use super::future::AsyncBlock;
+use super::item::{Item, Kind, TypeItem};
 use super::value::{self, Work};
 use crate::diagnostics::{Errors, ours};
 
