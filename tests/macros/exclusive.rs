@@ -166,16 +166,16 @@ fn a_lost_claim_is_the_callers_error_even_if_the_body_ended_well() {
 }
 
 #[test]
-fn every_option_reaches_the_claim() {
+fn work_time_actor_and_at_least_reach_the_claim() {
     const TTL: Duration = Duration::from_secs(20);
 
     fn name(id: u64) -> String {
         format!("options/{id}")
     }
 
-    #[leased(exclusive, work = name(id), ttl = TTL, registrar = registrar, actor = "me", at_most = "1h",
-             at_least = "5m", wait = "1s", claim = claim)]
+    #[leased(exclusive, work = name(id), ttl = TTL, registrar = registrar, actor = "me", at_least = "5m", claim = claim)]
     fn run(registrar: &Registrar, id: u64) -> Result<(String, String), ClaimError> {
+        assert!(claim.remaining() > Duration::from_secs(10));
         let lease = claim.lease();
         Ok((lease.work_id, lease.actor_id))
     }
@@ -187,6 +187,43 @@ fn every_option_reaches_the_claim() {
         matches!(closed, Err(ClaimError::Busy(_))),
         "closed for five minutes"
     );
+}
+
+#[test]
+fn wait_waits_for_the_holder_before_it() {
+    #[leased(exclusive, work = "wait", ttl = "30s", registrar = registrar, wait = "1h")]
+    fn second(registrar: &Registrar, first_is_done: &AtomicU64) -> Result<u64, ClaimError> {
+        Ok(first_is_done.load(Ordering::Relaxed))
+    }
+    let registrar = Registrar::in_memory().unwrap();
+    let first = registrar
+        .try_claim("wait", Duration::from_secs(30))
+        .wait()
+        .unwrap();
+    let first_is_done = AtomicU64::new(0);
+    std::thread::scope(|threads| {
+        let second = threads.spawn(|| second(&registrar, &first_is_done));
+        std::thread::sleep(Duration::from_millis(50));
+        first_is_done.store(1, Ordering::Relaxed);
+        first.release(ReleaseReason::Completed).wait().unwrap();
+        assert_eq!(second.join().unwrap().unwrap(), 1);
+    });
+}
+
+#[test]
+fn at_most_ends_the_claim_of_a_body_that_does_not_end() {
+    #[leased(exclusive, work = "at most", ttl = "1s", registrar = registrar, at_most = "250ms")]
+    async fn run(registrar: &Registrar) -> Result<(), ClaimError> {
+        std::future::pending().await
+    }
+    let registrar = Registrar::in_memory().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let ended =
+        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), run(&registrar)).await });
+    assert!(matches!(ended, Ok(Err(ClaimError::Lost { .. }))));
 }
 
 #[test]
