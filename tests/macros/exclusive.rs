@@ -222,7 +222,7 @@ fn at_most_ends_the_claim_of_a_body_that_does_not_end() {
         .build()
         .unwrap();
     let ended =
-        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), run(&registrar)).await });
+        runtime.block_on(async { tokio::time::timeout(Duration::from_mins(1), run(&registrar)).await });
     assert!(matches!(ended, Ok(Err(ClaimError::Lost { .. }))));
 }
 
