@@ -1,14 +1,14 @@
-//! A buffer on loan to C: on record as borrowed for exactly the call, so that every pointer C hands back can be checked.
+//! A buffer on loan to C: on record as borrowed for exactly the call, so that every pointer C hands back can be
+//! checked.
 //!
 //! `qsort` gets a slice and calls back with bare pointers into it. The callback asks the owner table whose memory
 //! they are before it reads through them.
 
 use std::cmp::Ordering;
 use std::ffi::c_void;
-use std::mem;
 use std::sync::atomic::{self, AtomicUsize};
 
-use lease::{Contract, LeaseOwner, OwnedLease, OwnerError};
+use lease::{Contract, LeaseOwner, OwnedLease, OwnerError, TenantId, leased};
 
 static COMPARISONS: AtomicUsize = AtomicUsize::new(0);
 
@@ -36,8 +36,8 @@ extern "C" fn compare(left: *const c_void, right: *const c_void) -> i32 {
 }
 
 /// Lends the numbers to C until it has sorted them.
-fn sort(numbers: &mut [f64]) {
-    let _lent = LeaseOwner::global().record(numbers);
+#[leased(borrowed)]
+fn sort(#[lease] numbers: &mut [f64]) {
     let (start, count) = (numbers.as_mut_ptr().cast(), numbers.len());
     // SAFETY: the slice is `count` numbers of this size, exclusively ours, and `compare` is a total order on them.
     unsafe { libc::qsort(start, count, size_of::<f64>(), Some(compare)) };
@@ -62,10 +62,9 @@ fn main() -> Result<(), OwnerError> {
     assert_eq!(written, 9);
     let give_back = |key| {
         // SAFETY: C does not use the buffer after it has given it back.
-        unsafe { owner.terminate(pointer, lease::TenantId::from_bits(key)) }
+        unsafe { owner.terminate(pointer, TenantId::from_bits(key)) }
     };
     give_back(key)?;
     assert!(matches!(give_back(key), Err(OwnerError::NotTracked { .. })));
-    mem::drop(owner);
     Ok(())
 }

@@ -205,3 +205,20 @@ fn global_is_one_owner_over_the_system() {
     );
     assert_eq!(*LeaseOwner::global().strategy(), System);
 }
+
+#[test]
+fn a_borrow_left_behind_is_not_counted_where_the_region_went() {
+    let owner = LeaseOwner::new();
+    let region = owner.own([0_u8; 64]).unwrap();
+    let inside = owner.record(&region[8..24]);
+    let (mut address, tenant) = OwnedLease::into_raw(region);
+    // Twice: the record is back in the place where the borrow knew it.
+    for size in [128, 256] {
+        let layout = Layout::array::<u8>(size).unwrap();
+        address = realloc(&owner, address.as_ptr(), tenant, layout).unwrap();
+    }
+    let newcomer = owner.track_borrowed(address, Layout::new::<u64>()).unwrap();
+    drop(inside);
+    assert_eq!(owner.tenant(address.as_ptr()).unwrap().borrows(), 1);
+    assert_eq!(terminate(&owner, address.as_ptr(), newcomer), Ok(()));
+}

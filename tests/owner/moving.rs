@@ -141,6 +141,23 @@ fn raw_borrows_transfer_between_any_strategies() {
 }
 
 #[test]
+fn a_borrow_that_a_guard_shares_does_not_transfer() {
+    let (here, there) = (LeaseOwner::new(), LeaseOwner::new());
+    let memory = [0_u8; 8];
+    let address = NonNull::from(&memory).cast();
+    let tenant = here.track_borrowed(address, Layout::for_value(&memory)).unwrap();
+    let lent = here.borrow(&memory);
+    let before = here.report();
+    for to in [&here, &there] {
+        let refused = transfer(&here, address.as_ptr(), tenant, to);
+        assert_eq!(refused, Err(OwnerError::HeldByGuard { tenant }));
+    }
+    assert_eq!((here.report(), there.len()), (before, 0));
+    drop(lent);
+    assert_eq!(transfer(&here, address.as_ptr(), tenant, &there), Ok(()));
+}
+
+#[test]
 fn a_guard_transfers_with_its_value_in_place() {
     let books = Bookkeeper::new();
     let (here, there) = (

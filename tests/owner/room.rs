@@ -78,8 +78,8 @@ fn state(owners: [&LeaseOwner; 2]) -> [OwnerReport; 2] {
 
 static FIXED: [u8; 4096] = [0; 4096];
 
-/// Fills two owners and moves tenants between them, step by step, while the allocation after the first `room` fails, alone or
-/// with all that follow. How many steps were refused; each changed nothing.
+/// Fills two owners and moves tenants between them, step by step, while the allocation after the first `room` fails,
+/// alone or with all that follow. How many steps were refused; each changed nothing.
 fn refusals(room: u32, once: bool) -> u64 {
     let owners = [&LeaseOwner::new(), &LeaseOwner::new()];
     let memory = vec![0_u8; 1 << 16];

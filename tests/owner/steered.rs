@@ -70,8 +70,8 @@ impl Steered {
     }
 }
 
-// SAFETY: blocks lie in a buffer that is never freed or moved, at aligned offsets. They overlap when a test says so; such a test
-// uses at most one of them.
+// SAFETY: blocks lie in a buffer that is never freed or moved, at aligned offsets. They overlap when a test says so;
+// such a test uses at most one of them.
 unsafe impl MemoryStrategy for Steered {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let none = AllocError::new(layout, AllocReason::OutOfMemory);

@@ -131,7 +131,8 @@ fn seed_000_a_tenant_is_a_policy_and_an_object() {
     assert_eq!(owner.object(memory.as_ptr()), Some(object));
 }
 
-/// `lease_realloc`. The original makes a new tenant; here the tenant keeps its number, and the caller learns the new address.
+/// `lease_realloc`. The original makes a new tenant; here the tenant keeps its number, and the caller learns the new
+/// address.
 #[test]
 fn seed_000_realloc_rebinds_the_memory() {
     let owner = LeaseOwner::new();

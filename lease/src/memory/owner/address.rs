@@ -1,8 +1,8 @@
 //! The address layer: memory named by where it is and by its tenant's number, for C and for tools.
 //!
-//! What moves memory marks its tenant busy, works with the lock released, and takes the lock again to rebind the record; until
-//! then every other call on that tenant is refused. What only ends or re-files a record is one step under the lock. So of
-//! several calls on one tenant one wins, and the others are told.
+//! What moves memory marks its tenant busy, works with the lock released, and takes the lock again to rebind the
+//! record; until then every other call on that tenant is refused. What only ends or re-files a record is one step
+//! under the lock. So of several calls on one tenant one wins, and the others are told.
 
 use std::alloc::Layout;
 use std::panic::Location;
@@ -27,8 +27,8 @@ impl<S: MemoryStrategy> LeaseOwner<S> {
     ///
     /// # Errors
     ///
-    /// [`OwnerError::Overlap`] if it crosses the border of an owned region, [`OwnerError::NoRoom`] when the table cannot
-    /// grow.
+    /// [`OwnerError::Overlap`] if it crosses the border of an owned region, [`OwnerError::NoRoom`] when the table
+    /// cannot grow.
     #[track_caller]
     pub fn track_borrowed(&self, address: NonNull<u8>, layout: Layout) -> Result<TenantId, OwnerError> {
         let block = Block::elsewhere(address, layout);
@@ -57,8 +57,8 @@ impl<S: MemoryStrategy> LeaseOwner<S> {
     ///
     /// # Errors
     ///
-    /// [`OwnerError::NotTracked`] if the tenant is not at this address, [`OwnerError::HeldByGuard`] if only guards hold it,
-    /// [`OwnerError::Busy`] while another call moves it.
+    /// [`OwnerError::NotTracked`] if the tenant is not at this address, [`OwnerError::HeldByGuard`] if only guards
+    /// hold it, [`OwnerError::Busy`] while another call moves it.
     ///
     /// # Safety
     ///
@@ -83,8 +83,8 @@ impl<S: MemoryStrategy> LeaseOwner<S> {
     ///
     /// # Errors
     ///
-    /// As [`terminate`](Self::terminate) and [`alloc_owned`](Self::alloc_owned), and [`OwnerError::NotOwned`]. The lease is
-    /// then as it was, memory included.
+    /// As [`terminate`](Self::terminate) and [`alloc_owned`](Self::alloc_owned), and [`OwnerError::NotOwned`]. The
+    /// lease is then as it was, memory included.
     ///
     /// # Safety
     ///
@@ -112,8 +112,8 @@ impl<S: MemoryStrategy> LeaseOwner<S> {
     ///
     /// As [`terminate`](Self::terminate), but a single guard is enough for [`OwnerError::HeldByGuard`];
     /// [`OwnerError::StrategyMismatch`] if the memory is owned and the strategies have different
-    /// [identities](MemoryStrategy::identity); [`OwnerError::Overlap`] and [`OwnerError::NoRoom`] from the other table. Both
-    /// are then as they were.
+    /// [identities](MemoryStrategy::identity); [`OwnerError::Overlap`] and [`OwnerError::NoRoom`] from the other
+    /// table. Both are then as they were.
     ///
     /// # Safety
     ///

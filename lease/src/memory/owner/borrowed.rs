@@ -1,8 +1,8 @@
 //! Guards of memory that somebody else owns.
 //!
 //! Both are statements and nothing more: they give no access, so they hold no pointer, are `Send` and `Sync`, and a
-//! leaked one costs a stale record, never a dangling read. Neither can fail: what cannot be put on record is not, and the
-//! owner's report counts it.
+//! leaked one costs a stale record, never a dangling read. Neither can fail: what cannot be put on record is not, and
+//! the owner's report counts it.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -97,7 +97,8 @@ impl<'owner, 'mem> BorrowedLease<'owner, 'mem> {
         }
     }
 
-    /// The tenant under which the memory is on record: nothing for an empty region and for one that could not be stored.
+    /// The tenant under which the memory is on record: nothing for an empty region and for one that could not be
+    /// stored.
     pub fn tenant(&self) -> Option<LeaseTenant> {
         self.record.tenant()
     }

@@ -61,8 +61,8 @@ impl<'owner> Hold<'owner> {
 
     /// The same tenant on a fresh block elsewhere, with the bytes of the old one, which is freed.
     pub(super) fn migrate(self, to: Place<'_>) -> Result<Hold<'_>, (Self, OwnerError)> {
-        // SAFETY: a tenant that a guard holds is ended and moved by that guard only, which is this one; it is borrowed by
-        // nobody, and on success forgotten.
+        // SAFETY: a tenant that a guard holds is ended and moved by that guard only, which is this one; it is borrowed
+        // by nobody, and on success forgotten.
         let moved = unsafe { relocate(self.place, self.key, self.block, to, self.block.layout()) };
         match moved {
             Ok((key, block)) => {
@@ -126,7 +126,8 @@ pub(super) unsafe fn relocate(
     layout: Layout,
 ) -> Result<(Key, Block), OwnerError> {
     let fresh = Block::allocate(to.strategy, layout)?;
-    // SAFETY: both blocks are live and distinct, the new one is known here only, and the caller keeps the old one still.
+    // SAFETY: both blocks are live and distinct, the new one is known here only, and the caller keeps the old one
+    // still.
     unsafe { block.copy_to(fresh) };
     let rebound = from.table.rebind(key, to.table, fresh);
     match rebound {

@@ -1,12 +1,12 @@
 //! The owner table: memory under contract.
 //!
 //! A [`LeaseOwner`] keeps a record of memory: what it allocated itself ([`Contract::Owned`]), what others lent
-//! ([`Contract::Borrowed`]), what lives for ever ([`Contract::Static`]). A record is a statement that can be asked about;
-//! it grants no access.
+//! ([`Contract::Borrowed`]), what lives for ever ([`Contract::Static`]). A record is a statement that can be asked
+//! about; it grants no access.
 //!
 //! There are two layers. *Guards* ([`OwnedLease`], [`BorrowedLease`], [`Recorded`]) are safe and typed, and end their
-//! record when they are dropped. *Addresses*, for C and for tools, come with a [`TenantId`]; asking by address is safe, changing
-//! by address is `unsafe`, and what a guard holds is refused.
+//! record when they are dropped. *Addresses*, for C and for tools, come with a [`TenantId`]; asking by address is
+//! safe, changing by address is `unsafe`, and what a guard holds is refused.
 
 mod address;
 mod block;
@@ -78,11 +78,11 @@ pub use self::track::{BorrowedFields, TrackBorrowed, Tracking};
 /// # Ok::<(), lease::OwnerError>(())
 /// ```
 ///
-/// Owners are shared by reference between threads. No lock is held while a strategy, a destructor or any other code that
-/// is not this module's runs.
+/// Owners are shared by reference between threads. No lock is held while a strategy, a destructor or any other code
+/// that is not this module's runs.
 ///
-/// An owner that ends with owned memory on record (an address that nobody terminated, a guard that was leaked) frees it, without
-/// running destructors, and tells the [hook](Self::on_leak).
+/// An owner that ends with owned memory on record (an address that nobody terminated, a guard that was leaked) frees
+/// it, without running destructors, and tells the [hook](Self::on_leak).
 pub struct LeaseOwner<S: MemoryStrategy = System> {
     table: SharedTable,
     on_leak: Option<LeakHook>,
@@ -169,9 +169,9 @@ impl<S: MemoryStrategy> LeaseOwner<S> {
     ///
     /// # Errors
     ///
-    /// [`OwnerError::Alloc`] for a size of zero and when the strategy has no such block,
-    /// [`OwnerError::NoRoom`] when the table cannot grow, and [`OwnerError::Overlap`] when the strategy hands out memory
-    /// that is on record as owned or static: it was freed behind the owner's back.
+    /// [`OwnerError::Alloc`] for a size of zero and when the strategy has no such block, [`OwnerError::NoRoom`] when
+    /// the table cannot grow, and [`OwnerError::Overlap`] when the strategy hands out memory that is on record as
+    /// owned or static: it was freed behind the owner's back.
     #[track_caller]
     pub fn alloc_owned(&self, layout: Layout) -> Result<OwnedLease<'_>, OwnerError> {
         OwnedLease::region(self.place(), layout, Location::caller())
@@ -189,8 +189,8 @@ impl<S: MemoryStrategy> LeaseOwner<S> {
     ///
     /// # Errors
     ///
-    /// As [`alloc_owned`](Self::alloc_owned); the value is dropped. [`own_with`](Self::own_with) makes it only when there is a
-    /// place for it.
+    /// As [`alloc_owned`](Self::alloc_owned); the value is dropped. [`own_with`](Self::own_with) makes it only when
+    /// there is a place for it.
     #[track_caller]
     pub fn own<T>(&self, value: T) -> Result<OwnedLease<'_, T>, OwnerError> {
         Ok(self.alloc_owned(Layout::new::<T>())?.write(value))
@@ -230,9 +230,9 @@ impl<S: MemoryStrategy> LeaseOwner<S> {
     /// Puts memory on record as borrowed, and keeps it borrowed, until the guard is dropped.
     ///
     /// Of a slice or a `str` that is its contents, of anything else the value itself: of a `&Vec<T>`, its three words.
-    /// Borrows of the same region are one tenant, counted; an empty region is not stored. This cannot fail: a
-    /// borrow that cannot be put on record, for want of memory or because it crosses the border of an owned region, is counted in
-    /// [`OwnerReport::untracked`].
+    /// Borrows of the same region are one tenant, counted; an empty region is not stored. This cannot fail: a borrow
+    /// that cannot be put on record, for want of memory or because it crosses the border of an owned region, is
+    /// counted in [`OwnerReport::untracked`].
     ///
     /// ```
     /// let owner = lease::LeaseOwner::new();

@@ -111,7 +111,8 @@ impl<'owner, T: Relocatable + ?Sized> OwnedLease<'owner, T> {
     /// # Errors
     ///
     /// The lease as it was, with [`OwnerError::StrategyMismatch`] if the strategies have different
-    /// [identities](MemoryStrategy::identity), or [`OwnerError::Overlap`] or [`OwnerError::NoRoom`] from the other table.
+    /// [identities](MemoryStrategy::identity), or [`OwnerError::Overlap`] or [`OwnerError::NoRoom`] from the other
+    /// table.
     pub fn transfer<S: MemoryStrategy>(
         this: Self,
         to: &LeaseOwner<S>,
@@ -181,8 +182,8 @@ impl<T: PlainBytes + ?Sized> OwnedLease<'_, T> {
         let block = this.hold.block();
         let OwnedLease { value, hold } = to.alloc_owned(block.layout())?;
         let start = value.into_ptr().cast();
-        // SAFETY: both blocks are live and distinct; the shared borrow of this lease keeps writers out, and nobody knows
-        // the new block yet.
+        // SAFETY: both blocks are live and distinct; the shared borrow of this lease keeps writers out, and nobody
+        // knows the new block yet.
         unsafe { block.copy_to(hold.block()) };
         Ok(OwnedLease {
             value: Value::at(T::at(NonNull::from(&**this), start)),

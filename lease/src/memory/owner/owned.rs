@@ -15,9 +15,10 @@ use super::shared::Place;
 
 /// Memory of an owner's strategy, on record as owned, freed when this guard is dropped.
 ///
-/// Without a type it is a raw region, `[MaybeUninit<u8>]`, as [`LeaseOwner::alloc_owned`](crate::LeaseOwner::alloc_owned)
-/// returns it. With one it holds a value, derefs to it, and drops it before the memory goes back. As with `Arc`, its own
-/// functions are associated, not methods, so that they never hide the value's.
+/// Without a type it is a raw region, `[MaybeUninit<u8>]`, as
+/// [`LeaseOwner::alloc_owned`](crate::LeaseOwner::alloc_owned) returns it. With one it holds a value, derefs to it,
+/// and drops it before the memory goes back. As with `Arc`, its own functions are associated, not methods, so that
+/// they never hide the value's.
 ///
 /// ```
 /// use lease::{LeaseOwner, OwnedLease};
@@ -53,8 +54,8 @@ pub(super) struct Value<T: ?Sized> {
     owns: PhantomData<T>,
 }
 
-// SAFETY: the lease owns its value, as `Box` does; the hold is a reference to a lock, one to a strategy (both `Sync`), and
-// an address that is used only when the guard ends.
+// SAFETY: the lease owns its value, as `Box` does; the hold is a reference to a lock, one to a strategy (both `Sync`),
+// and an address that is used only when the guard ends.
 unsafe impl<T: ?Sized + Send> Send for OwnedLease<'_, T> {}
 // SAFETY: a shared lease gives shared access to the value and to copies of the record, nothing else.
 unsafe impl<T: ?Sized + Sync> Sync for OwnedLease<'_, T> {}

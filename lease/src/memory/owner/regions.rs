@@ -169,3 +169,72 @@ impl RegionIndex {
         ControlFlow::Continue(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn met(index: &RegionIndex, address: usize, size: usize) -> Vec<usize> {
+        let mut slots = Vec::new();
+        let _: ControlFlow<()> = index.search(Region::new(address, size), |slot| {
+            slots.push(slot);
+            ControlFlow::Continue(())
+        });
+        slots.sort_unstable();
+        slots
+    }
+
+    #[test]
+    fn a_region_of_any_size_costs_at_most_two_entries() {
+        for bits in 0..62 {
+            for size in [1 << bits, (1 << bits) + 1] {
+                for address in [64, 4095, (1 << bits) - 1, 0x7f3a_5550_1230] {
+                    let mut index = RegionIndex::default();
+                    index
+                        .insert(Region::new(address, size), 7)
+                        .expect("there is memory");
+                    let entries: usize = index.granules.values().map(SmallVec::len).sum();
+                    assert!(entries <= 2, "{size} bytes at {address:#x}: {entries} entries");
+                    index.remove(Region::new(address, size), 7);
+                    assert!(index.granules.is_empty() && index.counts == [0; CLASSES]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_ends_of_the_address_space_can_be_filed() {
+        let mut index = RegionIndex::default();
+        let regions = [(0, 1), (usize::MAX, 1), (usize::MAX - 100, 1000), (1, usize::MAX)];
+        for (slot, (address, size)) in regions.into_iter().enumerate() {
+            index
+                .insert(Region::new(address, size), slot)
+                .expect("there is memory");
+        }
+        assert_eq!(met(&index, 0, 1), [0]);
+        assert_eq!(met(&index, usize::MAX, 1), [1, 2, 3]);
+        assert_eq!(met(&index, 1, 1), [3]);
+        assert_eq!(met(&index, 0, usize::MAX), [0, 2, 3]);
+        for (slot, (address, size)) in regions.into_iter().enumerate() {
+            index.remove(Region::new(address, size), slot);
+        }
+        assert!(index.granules.is_empty());
+    }
+
+    #[test]
+    fn a_wide_question_meets_every_entry_once() {
+        let mut index = RegionIndex::default();
+        for slot in 0..500 {
+            index
+                .insert(Region::new(slot * 40, 40), slot)
+                .expect("there is memory");
+        }
+        index
+            .insert(Region::new(10, 1 << 20), 500)
+            .expect("there is memory");
+        let all: Vec<_> = (0..=500).collect();
+        assert_eq!(met(&index, 0, 1 << 40), all);
+        assert_eq!(met(&index, 0, 500 * 40), all);
+        assert_eq!(met(&index, 79, 2), [1, 2, 500]);
+    }
+}

@@ -25,7 +25,8 @@ pub struct OwnerReport {
     /// Borrows that were still on record when their memory was handed out again: guards were leaked, or the memory
     /// went away before its [`Recorded`](crate::Recorded).
     pub stale_borrows: u64,
-    /// Borrows that could not be put on record: there was no memory for it, or they crossed the border of an owned region.
+    /// Borrows that could not be put on record: there was no memory for it, or they crossed the border of an owned
+    /// region.
     pub untracked: u64,
     /// Every tenant, oldest first.
     pub tenants: Vec<LeaseTenant>,

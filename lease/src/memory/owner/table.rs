@@ -5,9 +5,9 @@
 //! next, and the rest cannot fail.
 //!
 //! Invariants: every live record is in the chain of its start address and in the region index, and nowhere else;
-//! `Owned` regions are disjoint; a `Borrowed` region that meets an `Owned` one lies inside it, has it as `parent`, and its
-//! holds are counted in the parent's `borrows`; a `Static` region meets no `Owned` one. A guard may keep its [`Key`] for
-//! longer than the record lives: no other tenant ever has its number.
+//! `Owned` regions are disjoint; a `Borrowed` region that meets an `Owned` one lies inside it, has it as `parent`, and
+//! its holds are counted in the parent's `borrows`; a `Static` region meets no `Owned` one. A guard may keep its
+//! [`Key`] for longer than the record lives: no other tenant ever has its number.
 
 use std::ops::ControlFlow;
 use std::panic::Location;
