@@ -11,6 +11,8 @@ mod faults;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
+mod moved;
+#[cfg(test)]
 mod processes;
 #[cfg(test)]
 mod sqlite;

@@ -106,6 +106,12 @@ pub enum LedgerError {
         /// The oldest that will do.
         needed: i32,
     },
+    /// The database is another file than the ledger was made as: a copy, perhaps of one that lives on.
+    #[error("{} was copied or moved here; adopt it if the original is gone", .path.display())]
+    LedgerMoved {
+        /// The database.
+        path: PathBuf,
+    },
     /// The ledger's files were exchanged while it was open.
     #[error("{} was moved or replaced while the ledger was open", .path.display())]
     LedgerDisturbed {

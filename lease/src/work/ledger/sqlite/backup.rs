@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use super::{
     SqliteLedger,
     directory::{DATABASE, Directory, GATE},
+    origin::Origin,
     storage::{self, Role},
 };
 use crate::work::ledger::{Head, Ledger, LedgerError};
@@ -63,6 +64,8 @@ impl SqliteLedger {
         let copy = Connection::open(path).map_err(failed)?;
         copy.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
             .map_err(failed)?;
+        let origin = Origin::of(path)?;
+        origin.remember(&copy).map_err(failed)?;
         copy.close().map_err(|(_, error)| failed(error))?;
         // Nobody has this file open, so there are no locks to lose by opening it.
         let synced = File::open(path).and_then(|copy| copy.sync_all());

@@ -1,14 +1,31 @@
 //! What all threads of a process share about an open ledger, and whether its storage can be trusted.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::Connection;
 
 use super::{
+    audit,
     directory::{self, Directory},
     gate::{Passage, SharedGate},
+    origin::Origin,
     storage::{self, Role},
     syncer::{Failure, Syncer},
 };
-use crate::work::ledger::LedgerError;
+use crate::{
+    sync::{Mutex, lock},
+    work::ledger::LedgerError,
+};
+
+/// What to do about a ledger that is another file than it was made as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moved {
+    Refuse,
+    Adopt,
+}
 
 /// Everything about an open ledger but its connections.
 #[derive(Debug)]
@@ -24,7 +41,7 @@ pub(super) struct Common {
 impl Common {
     /// The ledger in this directory, made if there is none. What another process is making at the same time is waited
     /// for; what one was making when it died is made on.
-    pub(super) fn found(directory: Directory, patience: Duration) -> Result<Self, LedgerError> {
+    pub(super) fn found(directory: Directory, moved: Moved, patience: Duration) -> Result<Self, LedgerError> {
         let fresh = !directory.has_database();
         let gate = directory.open(directory::GATE, fresh)?;
         let gate = SharedGate::new(gate, directory.file(directory::GATE));
@@ -38,6 +55,7 @@ impl Common {
         };
         let mut connection = storage::connect(&database, role, patience)?;
         storage::establish(&mut connection, &database)?;
+        check_origin(connection, &database, moved)?;
         directory.complete()?;
         let log = directory.open(directory::WAL, false)?;
         let syncer = Syncer::new(log, directory.file(directory::WAL))?;
@@ -96,4 +114,32 @@ impl Common {
         self.syncer.restore();
         Ok(())
     }
+}
+
+/// A file that is not the one the ledger remembers is refused, or, if it shall be adopted, verified and remembered. The
+/// chain speaks for the records; SQLite's own check for the rest of a copy that may have been made at a bad moment.
+fn check_origin(connection: Connection, database: &Path, moved: Moved) -> Result<(), LedgerError> {
+    let failed = |error| LedgerError::from_sqlite("read where the ledger belongs", database, error);
+    let here = Origin::of(database)?;
+    if Origin::remembered(&connection).map_err(failed)?.is(&here) {
+        return Ok(());
+    }
+    if moved == Moved::Refuse {
+        return Err(LedgerError::LedgerMoved {
+            path: database.into(),
+        });
+    }
+    let verdict: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(failed)?;
+    if verdict != "ok" {
+        return Err(LedgerError::Damaged {
+            path: database.into(),
+            reason: verdict,
+        });
+    }
+    let connection = Mutex::new(connection);
+    audit::verify(&connection, database, &mut ())?;
+    let adopted = here.remember(&lock(&connection));
+    adopted.map_err(|error| LedgerError::from_sqlite("adopt the ledger", database, error))
 }

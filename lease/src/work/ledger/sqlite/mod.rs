@@ -10,6 +10,7 @@ mod common;
 mod directory;
 mod failure;
 mod gate;
+mod origin;
 mod registry;
 mod rewrite;
 mod storage;
@@ -23,7 +24,13 @@ use std::{
 
 use rusqlite::Connection;
 
-use self::{checkpointer::Checkpointer, common::Common, directory::Directory, gate::Passage, storage::Role};
+use self::{
+    checkpointer::Checkpointer,
+    common::{Common, Moved},
+    directory::Directory,
+    gate::Passage,
+    storage::Role,
+};
 use super::{Head, Ledger, LedgerError, NewRecord, RecordVerifier, Section, gate::PATIENCE};
 use crate::{
     sync::{Arc, Mutex, MutexGuard, lock},
@@ -76,8 +83,8 @@ impl SqliteLedger {
     /// The path is no ledger ([`NotALedger`](LedgerError::NotALedger)) or one of a newer format
     /// ([`NewerFormat`](LedgerError::NewerFormat)), is reached through a link or has files with second names
     /// ([`Linked`](LedgerError::Linked)), is open to other users ([`Exposed`](LedgerError::Exposed)), lies on a file
-    /// system that is not known to keep locks and syncs ([`UnsupportedFileSystem`](LedgerError::UnsupportedFileSystem));
-    /// or the environment fails. Nothing is left half-made: what a failed attempt leaves is empty, and the next one
+    /// system that is not known to keep locks and syncs ([`UnsupportedFileSystem`](LedgerError::UnsupportedFileSystem)),
+    /// or was copied here ([`LedgerMoved`](LedgerError::LedgerMoved)); or the environment fails. Nothing is left half-made: what a failed attempt leaves is empty, and the next one
     /// goes on from there.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, LedgerError> {
         Self::open_with_patience(path, PATIENCE)
@@ -89,9 +96,26 @@ impl SqliteLedger {
     ///
     /// Those of [`open`](Self::open).
     pub fn open_with_patience(path: impl AsRef<Path>, patience: Duration) -> Result<Self, LedgerError> {
+        Self::open_as(path.as_ref(), Moved::Refuse, patience)
+    }
+
+    /// Opens a ledger that was copied or moved to another file system, and makes it at home where it is now.
+    ///
+    /// A copy goes on with the history and the numbers of its original. Adopt one only when the original is gone: of two
+    /// that live on, both would hand out the same numbers. To have a second ledger, use [`backup`](Self::backup).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open), and [`BadRecord`](LedgerError::BadRecord) or [`Damaged`](LedgerError::Damaged) when
+    /// the copy is not whole; then it stays as it is.
+    pub fn adopt(path: impl AsRef<Path>) -> Result<Self, LedgerError> {
+        Self::open_as(path.as_ref(), Moved::Adopt, PATIENCE)
+    }
+
+    fn open_as(path: &Path, moved: Moved, patience: Duration) -> Result<Self, LedgerError> {
         storage::check_version(rusqlite::version_number())?;
-        let directory = Directory::prepare(path.as_ref())?;
-        let shared = registry::share(directory.identity(), || Shared::open(directory, patience))?;
+        let directory = Directory::prepare(path)?;
+        let shared = registry::share(directory.identity(), || Shared::open(directory, moved, patience))?;
         let ledger = Self { shared, patience };
         ledger.check_process()?;
         Ok(ledger)
@@ -137,8 +161,8 @@ impl Drop for SqliteLedger {
 }
 
 impl Shared {
-    fn open(directory: Directory, patience: Duration) -> Result<Self, LedgerError> {
-        let common = Common::found(directory, patience)?;
+    fn open(directory: Directory, moved: Moved, patience: Duration) -> Result<Self, LedgerError> {
+        let common = Common::found(directory, moved, patience)?;
         let mut writer = storage::connect(&common.database, Role::Write, patience)?;
         let reader = Mutex::new(storage::connect(&common.database, Role::Read, patience)?);
         let presence = common.directory.open(directory::PRESENCE, true)?;

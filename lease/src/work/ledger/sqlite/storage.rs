@@ -10,6 +10,7 @@ use rusqlite::{
     Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, config::DbConfig, params,
 };
 
+use super::origin::Origin;
 use crate::work::{
     event::EventRecord,
     ledger::{
@@ -132,8 +133,7 @@ pub(super) fn establish(connection: &mut Connection, path: &Path) -> Result<(), 
         })
     };
     if application == 0 && format == 0 && found.is_empty() {
-        return create(connection)
-            .map_err(|error| LedgerError::from_sqlite("create the tables", path, error));
+        return create(connection, path);
     }
     if application != APPLICATION_ID {
         return foreign("the database is another program's");
@@ -161,14 +161,22 @@ pub(super) fn establish(connection: &mut Connection, path: &Path) -> Result<(), 
     Ok(())
 }
 
-fn create(connection: &mut Connection) -> rusqlite::Result<()> {
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute_batch(SCHEMA)?;
-    transaction.execute("INSERT INTO meta (name, value) VALUES ('epoch', 0)", [])?;
-    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", FORMAT)?;
-    transaction.commit()
+fn create(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> {
+    let failed = |error| LedgerError::from_sqlite("create the tables", path, error);
+    connection
+        .pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
+        .map_err(failed)?;
+    let origin = Origin::of(path)?;
+    let mut fill = || {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(SCHEMA)?;
+        transaction.execute("INSERT INTO meta (name, value) VALUES ('epoch', 0)", [])?;
+        origin.remember(&transaction)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", FORMAT)?;
+        transaction.commit()
+    };
+    fill().map_err(failed)
 }
 
 /// Every statement that made something, in the order of names.
