@@ -91,3 +91,56 @@ fn warn(leaks: &LeakReport) {
 
 #[cfg(not(feature = "tracing"))]
 fn warn(_: &LeakReport) {}
+
+#[cfg(all(test, feature = "tracing"))]
+mod tests {
+    use std::cell::Cell;
+
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Level, Metadata};
+
+    use super::super::OwnedLease;
+    use super::*;
+    use crate::memory::strategy::System;
+
+    thread_local! {
+        static SEEN: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// Counts this thread's warnings of this module.
+    struct Warnings;
+
+    impl tracing::Subscriber for Warnings {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.target() == module_path!().trim_end_matches("::tests")
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            assert_eq!(*event.metadata().level(), Level::WARN);
+            SEEN.set(SEEN.get() + 1);
+        }
+
+        fn enter(&self, _: &Id) {}
+
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[test]
+    fn without_a_hook_each_leak_is_a_warning() {
+        tracing::subscriber::with_default(Warnings, || {
+            let owner = LeaseOwner::with_strategy(System);
+            for number in 0..3_u64 {
+                let _ = OwnedLease::into_raw(owner.own(number).expect("there is memory"));
+            }
+        });
+        assert_eq!(SEEN.get(), 3);
+    }
+}

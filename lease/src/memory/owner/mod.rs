@@ -78,8 +78,9 @@ pub use self::track::{BorrowedFields, TrackBorrowed, Tracking};
 /// # Ok::<(), lease::OwnerError>(())
 /// ```
 ///
-/// Owners are shared by reference between threads. No lock is held while a strategy, a destructor or any other code
-/// that is not this module's runs.
+/// Owners are shared by reference between threads. No lock is held while a strategy, a destructor, a hook or any other
+/// code of the caller's runs. The one exception is the program's global allocator, where the table's own memory comes
+/// from: it must not use an owner itself.
 ///
 /// An owner that ends with owned memory on record (an address that nobody terminated, a guard that was leaked) frees
 /// it, without running destructors, and tells the [hook](Self::on_leak).

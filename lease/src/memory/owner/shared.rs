@@ -1,7 +1,7 @@
 //! The lock around a table, and the order in which two of them are taken.
 //!
-//! Nobody's code runs under the lock: strategies, payloads and hooks are called with it released. (The table's own
-//! memory comes from the program's global allocator, so that one must not use an owner itself.)
+//! Nobody's code runs under the lock: strategies, payloads and hooks are called with it released. Only the global
+//! allocator, which the table's own memory comes from, is called with it held.
 
 use std::fmt;
 
