@@ -1,6 +1,7 @@
 //! The parent process: starts the workers, watches them, replaces the dead, and ends with the report.
 
 use std::collections::HashSet;
+use std::fmt::Write;
 use std::io::{IsTerminal, Read};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use lease::Registrar;
 use rustix::process::Pid;
 
@@ -209,9 +210,15 @@ impl Progress {
         let totals = results.totals()?;
         let bar = ProgressBar::new(totals.files).with_position(totals.done);
         bar.reset_eta();
-        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} files, {per_sec}, {eta} left")
+        if let Ok(style) =
+            ProgressStyle::with_template("{wide_bar} {pos}/{len} files, {rate} files/s, {eta} left")
         {
-            bar.set_style(style);
+            bar.set_style(
+                style.with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
+                    // The bar's own text is all that could fail.
+                    let _ = write!(out, "{:.0}", state.per_sec());
+                }),
+            );
         }
         let is_terminal = std::io::stderr().is_terminal();
         Ok(Self {
