@@ -306,6 +306,14 @@ fn a_lock_that_did_not_come_through_the_gate_is_waited_for_and_reported() {
     }
     stranger.execute_batch("ROLLBACK").unwrap();
     ledger.append(&Head::default(), &[note("1")]).unwrap();
+    drop(ledger);
+    stranger.execute_batch("BEGIN IMMEDIATE").unwrap();
+    match SqliteLedger::open_with_patience(&path, Duration::from_millis(100)) {
+        Err(LedgerError::LedgerBusy { pid, waited }) => {
+            assert_eq!((pid, waited), (None, Duration::from_millis(100)));
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

@@ -38,4 +38,16 @@ impl LedgerError {
             },
         }
     }
+
+    /// The same error; if it says that somebody was in the way, then for so long.
+    pub(super) fn after(self, patience: Duration) -> Self {
+        match self {
+            // A lock that SQLite could not get is held by somebody who did not come through the gate.
+            Self::LedgerBusy { pid: None, .. } => Self::LedgerBusy {
+                pid: None,
+                waited: patience,
+            },
+            other => other,
+        }
+    }
 }

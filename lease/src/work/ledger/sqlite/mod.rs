@@ -115,7 +115,8 @@ impl SqliteLedger {
     fn open_as(path: &Path, moved: Moved, patience: Duration) -> Result<Self, LedgerError> {
         storage::check_version(rusqlite::version_number())?;
         let directory = Directory::prepare(path)?;
-        let shared = registry::share(directory.identity(), || Shared::open(directory, moved, patience))?;
+        let opened = registry::share(directory.identity(), || Shared::open(directory, moved, patience));
+        let shared = opened.map_err(|error| error.after(patience))?;
         let ledger = Self { shared, patience };
         ledger.check_process()?;
         Ok(ledger)
@@ -272,14 +273,7 @@ struct SqliteSection<'a> {
 impl SqliteSection<'_> {
     /// What a failed write means for this writer, and for all others.
     fn failed(&self, error: LedgerError) -> LedgerError {
-        match self.shared.common.noticed(error) {
-            // A lock that SQLite could not get is held by somebody who did not come through the gate.
-            LedgerError::LedgerBusy { pid, .. } => LedgerError::LedgerBusy {
-                pid,
-                waited: self.patience,
-            },
-            other => other,
-        }
+        self.shared.common.noticed(error).after(self.patience)
     }
 }
 
