@@ -1,9 +1,8 @@
 //! Deciding what a pool is like before it is one.
 
-use std::marker::PhantomData;
-
 use super::Pool;
 use super::error::PoolBuildError;
+use super::recycle::Recycling;
 use super::shared::Options;
 use super::{magazine, segment};
 use crate::memory::strategy::{MemoryStrategy, System};
@@ -26,7 +25,7 @@ use crate::memory::strategy::{MemoryStrategy, System};
 pub struct PoolBuilder<T> {
     capacity: Option<usize>,
     segment_bytes: Option<usize>,
-    payload: PhantomData<fn(T) -> T>,
+    recycle: Option<fn(&mut T)>,
 }
 
 impl<T> PoolBuilder<T> {
@@ -35,8 +34,32 @@ impl<T> PoolBuilder<T> {
         Self {
             capacity: None,
             segment_bytes: None,
-            payload: PhantomData,
+            recycle: None,
         }
+    }
+
+    /// Keeps payloads: at the last release a payload is not destroyed but reset, and
+    /// [`Pool::acquire_recycled`] hands it out again.
+    ///
+    /// If `reset` panics, the payload is destroyed, its slot is freed, and the panic goes on as one from a destructor.
+    /// Kept payloads are destroyed when the pool is dropped, shut down or shrunk, or when their slot is needed for
+    /// another value. A recycling pool has no per-thread caches.
+    ///
+    /// ```
+    /// use lease::{Pool, UniqueLease};
+    ///
+    /// let pool = Pool::builder().recycle(Vec::clear).build();
+    /// let mut buffer = pool.acquire_unique(Vec::with_capacity(1000));
+    /// buffer.push(1_u8);
+    /// drop(buffer);
+    ///
+    /// let again = pool.acquire_recycled(Vec::new);
+    /// assert!(again.is_empty());
+    /// assert!(again.capacity() >= 1000);
+    /// ```
+    pub const fn recycle(mut self, reset: fn(&mut T)) -> Self {
+        self.recycle = Some(reset);
+        self
     }
 
     /// Bounds the pool: at most `slots` objects on lease at a time. A weak lease keeps its slot in use.
@@ -114,12 +137,16 @@ impl<T> PoolBuilder<T> {
         Ok(Options {
             capacity: self.capacity,
             // A bounded pool must not strand free slots where a thread in need cannot see them.
-            magazine: if self.capacity.is_some() {
+            magazine: if self.capacity.is_some() || self.recycle.is_some() {
                 0
             } else {
                 magazine::LARGEST
             },
             class,
+            recycling: match self.recycle {
+                Some(reset) => Some(Recycling::of(reset)),
+                None => None,
+            },
         })
     }
 }

@@ -6,7 +6,7 @@
 //! | 3 | `FREE` | the slot is in a free list; its strong count is 0 |
 //! | 4 | `HAS_WEAK` | the slot's entry in the segment's weak counts is in use |
 //! | 5 | `ORPHAN` | the pool value is gone; whoever returns the slot counts it down instead |
-//! | 6 | `KEPT` | a free slot that still holds its payload, for recycling |
+//! | 6 | `KEPT` | no lease, but the payload is still there, for recycling |
 //! | 7..32 | strong | number of strong leases |
 //! | 32..64 | generation | how often the slot has been given out; what a handle is compared with |
 //!
@@ -62,6 +62,10 @@ impl Word {
 
     pub(super) const fn is_free(self) -> bool {
         self.0 & FREE != 0
+    }
+
+    pub(super) const fn is_kept(self) -> bool {
+        self.0 & KEPT != 0
     }
 
     pub(super) const fn has_weak(self) -> bool {
@@ -287,8 +291,34 @@ impl ControlWord {
         if after.generation() == LAST_GENERATION {
             return Return::UsedUp;
         }
+        if before.is_kept() {
+            return self.give_back_kept(before);
+        }
         self.overwrite(after);
         Return::Free
+    }
+
+    /// One step: a pool that ends must either find the slot free, and destroy the payload, or leave it to the caller.
+    fn give_back_kept(&self, before: Word) -> Return {
+        let after = before.next_generation().0 | KEPT;
+        match self
+            .0
+            .compare_exchange(before.0, after, Ordering::Release, Ordering::Relaxed)
+        {
+            Ok(_) => Return::Free,
+            // Only the end of the pool interferes with an owner.
+            Err(_) => Return::Orphaned,
+        }
+    }
+
+    /// The payload was reset and stays; by the slot's owner, before giving it back.
+    pub(super) fn keep(&self) {
+        self.0.fetch_or(KEPT, Ordering::Relaxed);
+    }
+
+    /// The payload is about to be destroyed; by the slot's owner.
+    pub(super) fn unkeep(&self) {
+        self.0.fetch_and(!KEPT, Ordering::Relaxed);
     }
 
     /// A plain store.

@@ -6,7 +6,7 @@
 //!
 //! - `segment`, `pages`: where slots live, and how a handle's number leads there;
 //! - `shared`, `magazine`: what outlives the pool value, the store of free slots, and each thread's share of them;
-//! - `wait`: the queue of a bounded pool; `iter`: visiting what is on lease;
+//! - `recycle`: payloads that stay in their slots; `wait`: the queue of a bounded pool; `iter`: visiting what is on lease;
 //! - `strong`, `weak`, `unique`, `handle`, `release`: the leases;
 //! - `leased`: types that have a static pool of their own.
 
@@ -20,6 +20,7 @@ mod magazine;
 #[cfg(all(test, loom))]
 mod models;
 mod pages;
+mod recycle;
 mod release;
 mod segment;
 mod shared;
@@ -279,6 +280,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
         let shared = self.open()?;
         let slot = self.take()?;
         let unused = PutBack { shared, slot };
+        self.vacate(slot);
         // SAFETY: the slot is ours and free; its implicit weak count is given up by the guard, or kept by the lease.
         let weak = unsafe { weak::before_payload::<T>(slot) }?;
         mem::forget(unused);
@@ -298,6 +300,36 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
         unsafe { slot.word() }.share();
         // SAFETY: the payload is initialised, and the strong count is the new lease's.
         Ok(unsafe { StrongLease::from_slot(slot) })
+    }
+
+    /// An object that was recycled, or, if there is none, a new one; see [`PoolBuilder::recycle`].
+    ///
+    /// # Panics
+    ///
+    /// As [`acquire`](Self::acquire).
+    #[track_caller]
+    pub fn acquire_recycled(&self, make: impl FnOnce() -> T) -> StrongLease<T> {
+        expect(self.try_acquire_recycled(make))
+    }
+
+    /// An object that was recycled, or, if there is none, a new one; see [`PoolBuilder::recycle`].
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire), without calling `make`.
+    pub fn try_acquire_recycled(&self, make: impl FnOnce() -> T) -> Result<StrongLease<T>, AcquireError> {
+        if self.is_closed() {
+            return Err(AcquireError::Closed);
+        }
+        let slot = match self.shared().and_then(Shared::take_kept) {
+            Some(slot) => slot,
+            None => self.take()?,
+        };
+        // SAFETY: the pool exists, so its segments do.
+        let kept = unsafe { slot.word() }.read().is_kept();
+        let slot = if kept { slot } else { self.fill(slot, make) };
+        // SAFETY: the slot holds a payload.
+        Ok(unsafe { Self::publish(slot) })
     }
 
     /// Moves `value` into the pool for sole use.
@@ -504,10 +536,22 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
         }
     }
 
+    /// Destroys the payload that a slot of the caller keeps, if it does.
+    fn vacate(&self, slot: SlotPtr) {
+        if let Some(recycling) = self.options.recycling
+            // SAFETY: the pool exists, so its segments do.
+            && unsafe { slot.word() }.read().is_kept()
+        {
+            // SAFETY: the slot is the caller's, and the pool keeps the type alive.
+            unsafe { recycling.discard(slot) };
+        }
+    }
+
     /// Makes the payload of a slot that the caller owns.
     fn fill(&self, slot: SlotPtr, make: impl FnOnce() -> T) -> SlotPtr {
         let shared = self.shared().expect("a pool with slots is open");
         let unused = PutBack { shared, slot };
+        self.vacate(slot);
         let value = make();
         // SAFETY: the slot is ours and has room for a `T`.
         unsafe { slot.payload::<T>().write(value) };

@@ -13,6 +13,7 @@ use loom::sync::Arc;
 use loom::thread::{self as loom_thread, JoinHandle};
 
 use super::magazine::end_thread;
+use super::recycle::Recycling;
 use super::shared::Options;
 use super::{AcquireError, ControlBlockHandle, Pool, StrongLease, UniqueLease};
 use crate::memory::strategy::{
@@ -117,7 +118,28 @@ fn pool(books: &'static Books, capacity: usize, magazine: usize) -> ModelPool {
         capacity: Some(capacity),
         magazine,
         class: Some(0),
+        recycling: None,
     };
+    open(books, options)
+}
+
+/// A pool of one slot that keeps its payloads.
+fn recycling_pool(books: &'static Books) -> ModelPool {
+    let options = Options {
+        capacity: Some(1),
+        magazine: 0,
+        class: Some(0),
+        recycling: Some(Recycling::of(|payload: &mut Payload| {
+            payload.value.with_mut(|value| {
+                // SAFETY: loom checks the access.
+                unsafe { *value = 0 }
+            });
+        })),
+    };
+    open(books, options)
+}
+
+fn open(books: &'static Books, options: Options) -> ModelPool {
     let pool = ModelPool::with_options(options, Counting(books));
     pool.open().expect("memory for a model");
     pool
@@ -403,5 +425,36 @@ fn loom_shutdown_against_a_last_release() {
         assert!(pool.lock(handle).is_none());
         assert_eq!(pool.is_closed(), ended);
         drop(pool);
+    });
+}
+
+#[test]
+fn loom_a_recycled_payload_is_reset_for_the_next_and_ends_with_the_pool() {
+    model(|books| {
+        let pool = Arc::new(recycling_pool(books));
+        let lease = pool.acquire(Payload::new(books, 1));
+        let taker = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || {
+                if let Ok(lease) = pool.try_acquire_recycled(|| unreachable!("the only payload is kept")) {
+                    assert_eq!(lease.value(), 0);
+                }
+            })
+        };
+        drop(lease);
+        taker.join().expect("no panic");
+        assert_eq!(books.payloads.load(Ordering::SeqCst), 1);
+        drop(pool);
+    });
+}
+
+#[test]
+fn loom_pool_drop_against_a_payload_that_would_be_kept() {
+    model(|books| {
+        let pool = recycling_pool(books);
+        let lease = pool.acquire(Payload::new(books, 1));
+        let releaser = thread::spawn(move || drop(lease));
+        drop(pool);
+        releaser.join().expect("no panic");
     });
 }

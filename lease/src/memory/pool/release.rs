@@ -6,8 +6,11 @@
 
 use std::marker::PhantomData;
 
+use scopeguard::ScopeGuard;
+
 use super::control_word::StrongRelease;
 use super::magazine;
+use super::recycle::Recycling;
 use super::segment::SlotPtr;
 use crate::sync::atomic::Ordering;
 
@@ -22,15 +25,8 @@ pub(super) unsafe fn strong<T>(slot: SlotPtr) -> bool {
     match word.leave() {
         StrongRelease::Shared => false,
         StrongRelease::Last(before) => {
-            let rest = AfterPayload::<T> {
-                slot,
-                class: before.class(),
-                has_weak: before.has_weak(),
-                payload: PhantomData,
-            };
-            // SAFETY: the last strong lease is gone, so the payload is ours alone, and it is initialised.
-            unsafe { slot.payload::<T>().drop_in_place() };
-            drop(rest);
+            // SAFETY: the last strong lease is gone, so the payload is ours alone.
+            unsafe { end_payload::<T>(slot, before.class(), before.has_weak()) };
             true
         }
     }
@@ -44,15 +40,50 @@ pub(super) unsafe fn strong<T>(slot: SlotPtr) -> bool {
 pub(super) unsafe fn unique<T>(slot: SlotPtr) {
     // SAFETY: the owner keeps the segment.
     let class = unsafe { slot.word() }.read().class();
+    // SAFETY: the payload is the caller's alone.
+    unsafe { end_payload::<T>(slot, class, false) };
+}
+
+/// Destroys or resets a payload, then does what is left to do.
+///
+/// # Safety
+///
+/// The payload is an initialised `T`, the caller's alone; there are no strong leases.
+unsafe fn end_payload<T>(slot: SlotPtr, class: u8, has_weak: bool) {
+    // SAFETY: the slot is in use, so its segment exists.
+    let segment = unsafe { slot.segment(class) };
     let rest = AfterPayload::<T> {
         slot,
         class,
-        has_weak: false,
+        has_weak,
         payload: PhantomData,
     };
-    // SAFETY: the payload is the caller's alone, and it is initialised.
-    unsafe { slot.payload::<T>().drop_in_place() };
+    match segment.recycling() {
+        // SAFETY: as the caller says.
+        None => unsafe { slot.payload::<T>().drop_in_place() },
+        // SAFETY: as the caller says; the pool's recycling was made for its payloads.
+        Some(recycling) => unsafe { reset::<T>(slot, recycling) },
+    }
     drop(rest);
+}
+
+/// Resets a payload and marks it as kept. If the reset panics, the payload is destroyed.
+///
+/// # Safety
+///
+/// The payload is an initialised `T`, the caller's alone, and `recycling` was made for `T`.
+unsafe fn reset<T>(slot: SlotPtr, recycling: Recycling) {
+    let mut payload = scopeguard::guard(slot.payload::<T>(), |payload| {
+        // SAFETY: the payload is initialised, the caller's alone, and not kept.
+        unsafe { payload.drop_in_place() };
+    });
+    // SAFETY: it was made for `T`.
+    let reset = unsafe { recycling.reset::<T>() };
+    // SAFETY: the payload is initialised and the caller's alone.
+    reset(unsafe { payload.as_mut() });
+    ScopeGuard::into_inner(payload);
+    // SAFETY: the slot is in use, so its segment exists.
+    unsafe { slot.word() }.keep();
 }
 
 /// Gives up a weak lease; true if it was the last of all, so that the slot has gone back.
@@ -74,6 +105,8 @@ pub(super) unsafe fn weak<T>(slot: SlotPtr, class: u8) -> bool {
 }
 
 /// What is left to do once the payload is gone, also if its destructor panicked.
+///
+/// Holds no reference to the segment: the segment may be gone before the call that returns the slot is over.
 struct AfterPayload<T> {
     slot: SlotPtr,
     class: u8,
@@ -89,7 +122,7 @@ impl<T> Drop for AfterPayload<T> {
         } else {
             // SAFETY: the slot is in use, by us alone, so its segment exists.
             let segment = unsafe { self.slot.segment(self.class) };
-            // SAFETY: the payload is gone and there are no weak leases, so the slot is ours.
+            // SAFETY: the payload is gone or kept, and there are no weak leases, so the slot is ours.
             unsafe { magazine::give_back(segment.shared(), self.slot) };
         }
     }

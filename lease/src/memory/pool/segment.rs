@@ -14,6 +14,7 @@ use std::ptr::{self, NonNull};
 
 use super::control_word::{ControlWord, Word};
 use super::pages::{PAGE_SHIFT, PageRange, Place};
+use super::recycle::Recycling;
 use super::shared::Shared;
 use crate::memory::strategy::{AllocError, MemoryStrategy, System};
 use crate::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
@@ -150,6 +151,7 @@ pub(super) struct Segment {
     layout: SlotLayout,
     pages: PageRange,
     class: u8,
+    recycling: Option<Recycling>,
     /// One count per slot, or null while no weak lease was ever taken here.
     weak: AtomicPtr<AtomicU32>,
 }
@@ -166,6 +168,7 @@ impl Segment {
         slots: usize,
         layout: SlotLayout,
         pages: PageRange,
+        recycling: Option<Recycling>,
         shared: &'static Shared,
     ) -> NonNull<Self> {
         debug_assert!(slots <= layout.slots_in(class));
@@ -176,6 +179,7 @@ impl Segment {
             layout,
             pages,
             class,
+            recycling,
             weak: AtomicPtr::new(ptr::null_mut()),
         };
         // SAFETY: the block is ours, aligned to at least 16 KiB and larger than the header.
@@ -216,6 +220,10 @@ impl Segment {
 
     pub(super) const fn shared(&self) -> &'static Shared {
         self.shared
+    }
+
+    pub(super) const fn recycling(&self) -> Option<Recycling> {
+        self.recycling
     }
 
     pub(super) const fn slots(&self) -> usize {

@@ -18,6 +18,7 @@ use super::error::{AcquireError, LiveSlot};
 use super::handle::ControlBlockHandle;
 use super::magazine;
 use super::pages::{self, NoPages, PageRange};
+use super::recycle::Recycling;
 use super::segment::{self, Segment, SlotLayout, SlotPtr};
 use super::wait::{Queue, Ticket, Wake};
 use crate::memory::strategy::{AllocError, AllocReason, MemoryStrategy, System};
@@ -33,6 +34,8 @@ pub(super) struct Options {
     pub(super) magazine: usize,
     /// The class of all segments; without one they grow with the pool.
     pub(super) class: Option<u8>,
+    /// Whether and how payloads are kept in their slots.
+    pub(super) recycling: Option<Recycling>,
 }
 
 /// The part of a pool that its leases can reach.
@@ -57,6 +60,8 @@ struct Store {
     segments: Vec<NonNull<Segment>>,
     /// Free slots; has room for all that exist, so that giving one back cannot fail.
     free: Vec<SlotPtr>,
+    /// Free slots that keep a payload; room as `free`. The slots' own words are what counts.
+    kept: Vec<SlotPtr>,
     /// Slots that exist, retired ones included.
     slots: usize,
     retired: usize,
@@ -132,6 +137,7 @@ impl Shared {
             capacity: None,
             magazine: 0,
             class: None,
+            recycling: None,
         };
         Self {
             id: AtomicU64::new(0),
@@ -180,7 +186,7 @@ impl Shared {
         more: usize,
     ) -> Result<SlotPtr, Result<Growth, AcquireError>> {
         let mut store = self.store();
-        let Some(slot) = store.free.pop() else {
+        let Some(slot) = store.pop() else {
             return Err(store.plan_growth());
         };
         let rest = store.free.len() - more.min(store.free.len());
@@ -261,8 +267,9 @@ impl Shared {
             NoPages::Memory(error) => AcquireError::Memory(error),
         })?;
         let (class, slots, layout) = (growth.class, growth.slots, store.layout);
+        let recycling = store.options.recycling;
         // SAFETY: the block has the layout of the class and is ours; the plan counted slots that fit.
-        let segment = unsafe { Segment::create(block, class, slots, layout, pages, self) };
+        let segment = unsafe { Segment::create(block, class, slots, layout, pages, recycling, self) };
         pages.assign(self.id(), segment);
         for index in (0..slots).rev() {
             // SAFETY: the segment exists and has so many slots.
@@ -284,7 +291,7 @@ impl Shared {
             if !store.queue.is_wanting() {
                 return;
             }
-            let Some(slot) = store.free.pop() else {
+            let Some(slot) = store.pop() else {
                 return;
             };
             Self::hand_on(store, slot);
@@ -303,8 +310,61 @@ impl Shared {
                 drop(store);
                 wake.into_iter().for_each(Wake::wake);
             }
+            // SAFETY: the slot is this pool's, and the store is locked, so the segment exists.
+            Err(slot) if unsafe { slot.word() }.read().is_kept() => store.kept.push(slot),
             Err(slot) => store.free.push(slot),
         }
+    }
+
+    /// A free slot that keeps a payload, if there is one. It now belongs to the caller.
+    pub(super) fn take_kept(&self) -> Option<SlotPtr> {
+        self.store().kept.pop()
+    }
+
+    /// Destroys all payloads that free slots keep. If a destructor panics, the others run all the same.
+    ///
+    /// # Safety
+    ///
+    /// The type of the payloads is alive, and nobody can take a slot or end the pool's storage meanwhile.
+    unsafe fn discard_kept(&self, recycling: Recycling) {
+        struct Sweep<'shared> {
+            shared: &'shared Shared,
+            recycling: Recycling,
+            segment: usize,
+            slot: usize,
+        }
+        impl Sweep<'_> {
+            fn run(&mut self) {
+                while let Some(segment) = self.shared.segment(self.segment) {
+                    // SAFETY: the storage stays, as the caller says.
+                    let slots = unsafe { segment.as_ref() }.slots();
+                    while self.slot < slots {
+                        // SAFETY: the segment exists and has so many slots.
+                        let slot = unsafe { Segment::slot(segment, self.slot) };
+                        self.slot += 1;
+                        // SAFETY: the segment exists.
+                        let word = unsafe { slot.word() }.read();
+                        if word.is_free() && word.is_kept() {
+                            // SAFETY: nobody can take the slot, so it is ours, and the type is alive.
+                            unsafe { self.recycling.discard(slot) };
+                        }
+                    }
+                    self.segment += 1;
+                    self.slot = 0;
+                }
+            }
+        }
+        impl Drop for Sweep<'_> {
+            fn drop(&mut self) {
+                self.run();
+            }
+        }
+        drop(Sweep {
+            shared: self,
+            recycling,
+            segment: 0,
+            slot: 0,
+        });
     }
 
     /// A slot for the caller, or a place in the queue for it.
@@ -334,7 +394,7 @@ impl Shared {
                 if closed.load(global::Ordering::Acquire) {
                     return Err(AcquireError::Closed);
                 }
-                if let Some(slot) = store.free.pop() {
+                if let Some(slot) = store.pop() {
                     return Ok(Some(slot));
                 }
                 match (store.plan_growth(), *ticket.number()) {
@@ -392,6 +452,20 @@ impl Shared {
         // SAFETY: the slot is in use, so its segment exists.
         let word = unsafe { slot.word() };
         match word.give_back() {
+            Return::UsedUp | Return::Orphaned if word.read().is_kept() => {
+                let recycling = store
+                    .options
+                    .recycling
+                    .expect("only a recycling pool keeps payloads");
+                drop(store);
+                let again = scopeguard::guard((), |()| {
+                    // SAFETY: the slot is still the caller's, and no longer keeps a payload.
+                    unsafe { self.give_back(slot) };
+                });
+                // SAFETY: the slot is the caller's, who had a lease on a payload of this type.
+                unsafe { recycling.discard(slot) };
+                drop(again);
+            }
             Return::Free => Self::hand_on(store, slot),
             Return::UsedUp => {
                 word.retire();
@@ -430,8 +504,19 @@ impl Shared {
                 in_use += 1;
             }
         });
+        // This call is one of those that the storage waits for: the payloads that are kept end here, while their type is
+        // sure to be alive.
+        in_use += 1;
         store.orphans = Some(Orphans { id, in_use });
-        self.count_down(store, 0);
+        let recycling = store.options.recycling;
+        drop(store);
+        let done = scopeguard::guard((), |()| self.count_down(self.store(), 1));
+        if let Some(recycling) = recycling {
+            // SAFETY: the pool value that is being dropped keeps the type alive; nobody takes slots any more, and the
+            // storage waits for the guard.
+            unsafe { self.discard_kept(recycling) };
+        }
+        drop(done);
     }
 
     /// Frees everything and makes this `Shared` vacant. No slot is in use and there is no pool value.
@@ -452,14 +537,23 @@ impl Shared {
     ///
     /// The caller has the pool value to itself.
     pub(super) unsafe fn drain(&'static self) -> Result<usize, Vec<LiveSlot>> {
-        let mut store = self.store();
+        let store = self.store();
         let live = store.live_slots();
         if !live.is_empty() {
             return Err(live);
         }
+        let recycling = store.options.recycling;
+        drop(store);
+        if let Some(recycling) = recycling {
+            // SAFETY: the pool value keeps the type alive, and the caller keeps others from taking slots. As none is in
+            // use, no payload holds a lease of this pool.
+            unsafe { self.discard_kept(recycling) };
+        }
+        let mut store = self.store();
         // What is in other threads' magazines is stale from here on.
         self.id.store(registry::next_id(), Ordering::Relaxed);
         store.free = Vec::new();
+        store.kept = Vec::new();
         store.slots = 0;
         store.retired = 0;
         let bytes = mem::take(&mut store.bytes);
@@ -483,7 +577,14 @@ impl Shared {
     /// The caller has the pool value to itself.
     pub(super) unsafe fn shrink(&'static self) -> usize {
         magazine::settle(self);
+        let recycling = self.store().options.recycling;
+        if let Some(recycling) = recycling {
+            // SAFETY: the pool value keeps the type alive, and the caller keeps others from taking slots.
+            unsafe { self.discard_kept(recycling) };
+        }
         let mut store = self.store();
+        let emptied = mem::take(&mut store.kept);
+        store.free.extend(emptied);
         let empty = store.remove_empty_segments();
         let strategy = store
             .strategy
@@ -543,12 +644,17 @@ impl Store {
             strategy,
             segments: Vec::new(),
             free: Vec::new(),
+            kept: Vec::new(),
             slots: 0,
             retired: 0,
             bytes: 0,
             orphans: None,
             queue: Queue::new(),
         }
+    }
+
+    fn pop(&mut self) -> Option<SlotPtr> {
+        self.free.pop().or_else(|| self.kept.pop())
     }
 
     fn each_slot(&self, mut visit: impl FnMut(SlotPtr)) {
@@ -664,8 +770,12 @@ impl Store {
     fn reserve_room(&mut self, slots: usize) -> Result<(), AcquireError> {
         let total = self.slots + slots;
         let free = self.free.try_reserve(total - self.free.len());
+        let recycles = self.options.recycling.is_some();
+        let kept = self
+            .kept
+            .try_reserve(if recycles { total - self.kept.len() } else { 0 });
         let segments = self.segments.try_reserve(1);
-        if free.is_err() || segments.is_err() {
+        if free.is_err() || kept.is_err() || segments.is_err() {
             let layout = Layout::array::<SlotPtr>(total).unwrap_or(Layout::new::<SlotPtr>());
             return Err(AllocError::new(layout, AllocReason::OutOfMemory).into());
         }

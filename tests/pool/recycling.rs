@@ -1,0 +1,107 @@
+//! Pools that keep their payloads.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use lease::{Pool, StrongLease};
+
+use crate::support::{Census, Counted};
+
+fn reset(member: &mut Counted) {
+    member.id += 1000;
+}
+
+#[test]
+fn a_recycled_payload_is_reset_and_handed_out_again() {
+    let census = Census::default();
+    let pool = Pool::builder().recycle(reset).build();
+    let first = pool.acquire_recycled(|| census.member(1));
+    let handle = StrongLease::handle(&first);
+    drop(first);
+    assert_eq!(census.alive(), 1, "kept");
+    let second = pool.acquire_recycled(|| panic!("one is kept"));
+    assert_eq!(second.id, 1001);
+    assert!(pool.lock(handle).is_none(), "it is another object");
+    let third = pool.acquire_recycled(|| census.member(3));
+    assert_eq!(third.id, 3);
+    drop((second, third));
+    assert_eq!(census.alive(), 2);
+    drop(pool);
+    assert_eq!(census.alive(), 0);
+}
+
+#[test]
+fn a_value_takes_the_place_of_a_kept_payload_when_no_other_is_left() {
+    let census = Census::default();
+    let pool = Pool::builder().capacity(1).recycle(reset).build();
+    drop(pool.acquire(census.member(1)));
+    let second = pool.acquire(census.member(2));
+    assert_eq!((second.id, census.alive()), (2, 1));
+    drop(second);
+    let unique = pool.acquire_unique(census.member(3));
+    assert_eq!((unique.id, census.alive()), (3, 1));
+    drop(unique);
+    assert_eq!(pool.acquire_recycled(|| panic!("one is kept")).id, 1003);
+}
+
+#[test]
+fn a_payload_with_weak_leases_is_kept_too() {
+    let census = Census::default();
+    let pool = Pool::builder().recycle(reset).build();
+    let strong = pool.acquire(census.member(1));
+    let weak = StrongLease::downgrade(&strong);
+    drop(strong);
+    assert!(weak.lock().is_none());
+    assert!(weak.release());
+    assert_eq!(pool.acquire_recycled(|| panic!("one is kept")).id, 1001);
+}
+
+#[test]
+fn a_panicking_reset_destroys_the_payload_and_frees_the_slot() {
+    let census = Census::default();
+    let pool = Pool::builder()
+        .capacity(1)
+        .recycle(|_: &mut Counted| panic!("as told"))
+        .build();
+    for _ in 0..3 {
+        let lease = pool.acquire(census.member(1));
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(lease))).is_err());
+        assert_eq!(census.alive(), 0);
+        assert_eq!(pool.stats().live, 0);
+    }
+}
+
+#[test]
+fn shrinking_and_shutting_down_end_what_is_kept() {
+    let census = Census::default();
+    let mut pool = Pool::builder().recycle(reset).build();
+    let leases: Vec<_> = (0..5000).map(|n| pool.acquire(census.member(n))).collect();
+    drop(leases);
+    assert_eq!(census.alive(), 5000);
+    let bytes = pool.stats().bytes;
+    assert_eq!(pool.shrink_to_fit(), bytes);
+    assert_eq!(census.alive(), 0);
+
+    drop(pool.acquire(census.member(1)));
+    assert_eq!(pool.shutdown(), Ok(()));
+    assert_eq!(census.alive(), 0);
+}
+
+#[test]
+fn orphans_end_as_in_any_pool() {
+    let census = Census::default();
+    let pool = Pool::builder().recycle(reset).build();
+    let (kept, strong) = (pool.acquire(census.member(1)), pool.acquire(census.member(2)));
+    let weak = StrongLease::downgrade(&pool.acquire(census.member(3)));
+    drop(kept);
+    assert_eq!(census.alive(), 3);
+    drop(pool);
+    assert_eq!(
+        census.alive(),
+        2,
+        "what was free ends with the pool, what a weak lease holds is reset and waits"
+    );
+    drop(strong);
+    assert_eq!(census.alive(), 1);
+    drop(weak);
+    assert_eq!(census.alive(), 0);
+}
