@@ -86,6 +86,21 @@ fn a_layer_is_not_the_strategy_it_wraps() {
 }
 
 #[test]
+fn types_of_one_name_are_not_one_strategy() {
+    // As two versions of a crate have them.
+    let one = {
+        struct Heap;
+        StrategyId::of(&Heap)
+    };
+    let other = {
+        struct Heap;
+        StrategyId::of(&Heap)
+    };
+    assert_eq!(format!("{one:?}"), format!("{other:?}"));
+    assert_ne!(one, other);
+}
+
+#[test]
 fn the_system_allocator_is_always_itself() {
     assert_eq!(System.identity(), StrategyId::SYSTEM);
     assert_eq!(Box::new(System).identity(), (&&System).identity());

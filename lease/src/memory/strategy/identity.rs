@@ -1,7 +1,9 @@
 //! Who a strategy is.
 
-use std::any::type_name;
+use std::any::{TypeId, type_name};
 use std::{fmt, ptr};
+
+use super::System;
 
 /// Who would have to free a strategy's blocks: two strategies with equal identities may free each other's.
 ///
@@ -21,20 +23,23 @@ use std::{fmt, ptr};
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StrategyId {
     address: usize,
-    kind: &'static str,
+    /// The type without its lifetimes. Its name would not do: two versions of a crate have types of one name.
+    kind: TypeId,
+    name: &'static str,
 }
 
 impl StrategyId {
     /// The system allocator's identity.
     pub const SYSTEM: Self = Self {
         address: 0,
-        kind: "System",
+        kind: TypeId::of::<System>(),
+        name: "System",
     };
 
     /// The identity of this very value, for an implementation of
     /// [`MemoryStrategy::identity`](super::MemoryStrategy::identity) to return.
     ///
-    /// A type without size is known by its name alone.
+    /// Values of a type without size are all one strategy.
     pub fn of<S>(strategy: &S) -> Self {
         let address = if size_of::<S>() == 0 {
             align_of::<S>()
@@ -43,7 +48,8 @@ impl StrategyId {
         };
         Self {
             address,
-            kind: type_name::<S>(),
+            kind: typeid::of::<S>(),
+            name: type_name::<S>(),
         }
     }
 }
@@ -53,6 +59,6 @@ impl fmt::Debug for StrategyId {
         if *self == Self::SYSTEM {
             return f.write_str("System");
         }
-        write!(f, "{} at {:#x}", self.kind, self.address)
+        write!(f, "{} at {:#x}", self.name, self.address)
     }
 }
