@@ -3,4 +3,5 @@
 pub mod bookkeeper;
 pub mod failing;
 pub mod faulty;
+pub mod generous;
 pub mod patience;

@@ -9,6 +9,7 @@ use allocator_api2::vec::Vec;
 use lease::strategy::{AsAllocator, MemoryStrategy, Quota, System, Tracked};
 use lease_tests::bookkeeper::Bookkeeper;
 use lease_tests::failing::Failing;
+use lease_tests::generous::Generous;
 
 #[test]
 fn a_vector_grows_shrinks_and_gives_all_back() {
@@ -81,6 +82,25 @@ fn blocks_grow_from_nothing_and_shrink_to_nothing() {
     assert_eq!(unsafe { block.read() }, 0);
     // SAFETY: the block is live under `word` and not used again.
     unsafe { strategy.deallocate(block.cast(), word) };
+}
+
+#[test]
+fn a_block_is_never_longer_than_asked() {
+    // A collection may give a longer one back by its whole length, which is not what the strategy was asked with.
+    let strategy = AsAllocator::new(Generous);
+    let (word, words) = (Layout::new::<u64>(), Layout::new::<[u64; 3]>());
+    for block in [strategy.allocate(word), strategy.allocate_zeroed(word)] {
+        let block = block.unwrap();
+        assert_eq!(block.len(), word.size());
+        // SAFETY: the block is live under `word`, and `words` is larger.
+        let block = unsafe { strategy.grow(block.cast(), word, words) }.unwrap();
+        assert_eq!(block.len(), words.size());
+        // SAFETY: the block is live under `words`, and `word` is smaller.
+        let block = unsafe { strategy.shrink(block.cast(), words, word) }.unwrap();
+        assert_eq!(block.len(), word.size());
+        // SAFETY: the block is live under `word` and not used again.
+        unsafe { strategy.deallocate(block.cast(), word) };
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 
 use allocator_api2::alloc::{AllocError as NoMemory, Allocator};
 
-use super::{MemoryStrategy, System};
+use super::{AllocError, MemoryStrategy, System};
 use crate::sync::Arc;
 
 /// A strategy that serves the collections of `allocator-api2` and of those who speak it, such as `hashbrown`.
@@ -65,21 +65,28 @@ fn empty(layout: Layout) -> NonNull<[u8]> {
     NonNull::slice_from_raw_parts(NonNull::without_provenance(align), 0)
 }
 
-// SAFETY: blocks are the strategy's, valid until they are given back or the strategy is gone, whatever moves; `Clone`
+/// The block without what the strategy added: who holds a longer one may give it back by its whole length, and the
+/// strategy was not asked with that.
+fn exact(block: Result<NonNull<[u8]>, AllocError>, layout: Layout) -> Result<NonNull<[u8]>, NoMemory> {
+    let block = block.map_err(|_| NoMemory)?;
+    Ok(NonNull::slice_from_raw_parts(block.cast(), layout.size()))
+}
+
+// SAFETY: blocks are the strategy's, no longer than asked, valid until they are given back or the strategy is gone, whatever moves; `Clone`
 // exists only where a clone is the same strategy; blocks of size 0 have no memory that could become invalid.
 unsafe impl<S: MemoryStrategy> Allocator for AsAllocator<S> {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, NoMemory> {
         if layout.size() == 0 {
             return Ok(empty(layout));
         }
-        self.0.allocate(layout).map_err(|_| NoMemory)
+        exact(self.0.allocate(layout), layout)
     }
 
     fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, NoMemory> {
         if layout.size() == 0 {
             return Ok(empty(layout));
         }
-        self.0.allocate_zeroed(layout).map_err(|_| NoMemory)
+        exact(self.0.allocate_zeroed(layout), layout)
     }
 
     unsafe fn deallocate(&self, ptr: NonNull<u8>, layout: Layout) {
@@ -95,7 +102,8 @@ unsafe impl<S: MemoryStrategy> Allocator for AsAllocator<S> {
         }
         // SAFETY: a live block of this allocator whose size is not 0 is a live block of the strategy; the caller
         // promises that the new size is no smaller.
-        unsafe { self.0.grow(ptr, old, new) }.map_err(|_| NoMemory)
+        let block = unsafe { self.0.grow(ptr, old, new) };
+        exact(block, new)
     }
 
     unsafe fn shrink(&self, ptr: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, NoMemory> {
@@ -105,7 +113,8 @@ unsafe impl<S: MemoryStrategy> Allocator for AsAllocator<S> {
             return Ok(empty(new));
         }
         // SAFETY: the old block is no smaller than the new one, so its size is not 0 and it is the strategy's.
-        unsafe { self.0.shrink(ptr, old, new) }.map_err(|_| NoMemory)
+        let block = unsafe { self.0.shrink(ptr, old, new) };
+        exact(block, new)
     }
 }
 
