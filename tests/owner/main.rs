@@ -21,6 +21,8 @@ mod raw;
 #[cfg(test)]
 mod room;
 #[cfg(test)]
+mod staged;
+#[cfg(test)]
 mod steered;
 #[cfg(test)]
 mod threads;

@@ -1,14 +1,15 @@
 //! Threads: of several calls on one tenant one wins, and the strategy's books stay in order.
 
 use std::alloc::Layout;
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 
 use lease::{LeaseOwner, OwnedLease, OwnerError, TenantId};
 use lease_tests::bookkeeper::Bookkeeper;
 
 use crate::raw::{migrate, realloc, terminate, transfer};
+use crate::staged::Staged;
 
 const THREADS: usize = 4;
 
@@ -104,6 +105,46 @@ fn step<'a>(
         );
     }
     result
+}
+
+/// The end of one move must not be taken for the end of the next, although the record stands where it stood before.
+#[test]
+fn a_move_that_ends_leaves_the_next_one_alone() {
+    let owner = Arc::new(LeaseOwner::with_strategy(Staged::default()));
+    let (address, tenant) = OwnedLease::into_raw(owner.own([0_u8; 48]).unwrap());
+    let (go, gone) = mpsc::channel::<()>();
+    let (third, third_move) = mpsc::channel();
+    let stage = Arc::clone(&owner);
+    owner.strategy().after_next_free(move || {
+        // The first move has put the record in a second place, and the second move brings it back to the first.
+        resize(&stage, tenant).expect("nobody else moves it");
+        let (inside, entered) = mpsc::channel();
+        let again = Arc::clone(&stage);
+        let moving = thread::spawn(move || {
+            again.strategy().before_next_allocation(move || {
+                inside.send(()).expect("the stage waits");
+                gone.recv().expect("the test says when");
+            });
+            resize(&again, tenant)
+        });
+        entered.recv().expect("the third move begins");
+        third.send(moving).expect("the test waits");
+    });
+    realloc(&*owner, address.as_ptr(), tenant, Layout::new::<[u64; 9]>()).unwrap();
+    let refused = terminate(&*owner, at(&owner, tenant), tenant);
+    go.send(()).unwrap();
+    assert_eq!(refused, Err(OwnerError::Busy { tenant }));
+    third_move.recv().unwrap().join().unwrap().unwrap();
+    assert_eq!(terminate(&*owner, at(&owner, tenant), tenant), Ok(()));
+}
+
+fn at(owner: &LeaseOwner<Staged>, tenant: TenantId) -> *const u8 {
+    let now = owner.tenants().find(|now| now.id() == tenant);
+    std::ptr::without_provenance(now.expect("it is on record").object().address())
+}
+
+fn resize(owner: &LeaseOwner<Staged>, tenant: TenantId) -> Result<(), OwnerError> {
+    realloc(owner, at(owner, tenant), tenant, Layout::new::<[u64; 5]>()).map(drop)
 }
 
 #[test]

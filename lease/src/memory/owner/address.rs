@@ -5,6 +5,7 @@
 //! under the lock. So of several calls on one tenant one wins, and the others are told.
 
 use std::alloc::Layout;
+use std::mem;
 use std::panic::Location;
 use std::ptr::NonNull;
 
@@ -97,11 +98,12 @@ impl<S: MemoryStrategy> LeaseOwner<S> {
         layout: Layout,
     ) -> Result<NonNull<u8>, OwnerError> {
         let moving = Moving::begin(self.table(), address.addr(), tenant)?;
-        let Moving { key, block, .. } = moving;
+        let (key, block) = (moving.key, moving.block);
         // SAFETY: the busy mark keeps the block on record and alive; the caller neither writes to it now nor uses it
         // afterwards.
-        let moved = unsafe { relocate(self.place(), key, block, self.place(), layout) };
-        moved.map(|(_, block)| block.ptr())
+        let (_, fresh) = unsafe { relocate(self.place(), key, block, self.place(), layout) }?;
+        moving.succeed();
+        Ok(fresh.ptr())
     }
 
     /// Hands a tenant to another owner, memory and number unchanged. To the same owner it does nothing.
@@ -153,15 +155,16 @@ impl<S: MemoryStrategy> LeaseOwner<S> {
         to: &LeaseOwner<O>,
     ) -> Result<NonNull<u8>, OwnerError> {
         let moving = Moving::begin(self.table(), address.addr(), tenant)?;
-        let Moving { key, block, .. } = moving;
+        let (key, block) = (moving.key, moving.block);
         // SAFETY: the busy mark keeps the block on record and alive; the caller neither writes to it now nor uses it
         // afterwards.
-        let moved = unsafe { relocate(self.place(), key, block, to.place(), block.layout()) };
-        moved.map(|(_, block)| block.ptr())
+        let (_, fresh) = unsafe { relocate(self.place(), key, block, to.place(), block.layout()) }?;
+        moving.succeed();
+        Ok(fresh.ptr())
     }
 }
 
-/// A tenant whose memory this call alone may move; the mark is cleared again when the call ends.
+/// A tenant whose memory this call alone may move; the mark is cleared again when the call fails.
 struct Moving<'owner> {
     table: &'owner SharedTable,
     key: Key,
@@ -173,11 +176,16 @@ impl<'owner> Moving<'owner> {
         let (key, block) = table.lock().begin_move(address, tenant)?;
         Ok(Self { table, key, block })
     }
+
+    /// The record stands elsewhere, unmarked. The key is void: by now another call may have brought the tenant back to
+    /// this very place, and a mark that is found here is that call's.
+    fn succeed(self) {
+        mem::forget(self);
+    }
 }
 
 impl Drop for Moving<'_> {
     fn drop(&mut self) {
-        // After success the record stands elsewhere, under another key, and was never marked there.
         self.table.lock().end_move(self.key);
     }
 }
