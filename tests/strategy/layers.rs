@@ -172,6 +172,17 @@ fn a_quota_whose_books_were_broken_by_a_wrong_free_says_so() {
 }
 
 #[test]
+fn figures_broken_by_a_wrong_free_refuse_nothing_and_say_so() {
+    let tracked = Tracked::new(Bookkeeper::new());
+    let below = take(tracked.inner(), 8).unwrap();
+    // SAFETY: the block is not used again; the strategy knows its own, so that is the only duty.
+    unsafe { tracked.try_deallocate(below, bytes(8)) }.unwrap();
+    assert!(validate_strategy(&tracked).is_err());
+    let block = take(&tracked, 16).unwrap();
+    give(&tracked, block, 16);
+}
+
+#[test]
 fn tracking_shows_live_peak_failures_and_sizes() {
     let tracked = Tracked::new(Quota::bytes(1_000, System));
     let small = take(&tracked, 3).unwrap();

@@ -67,14 +67,19 @@ impl Amount {
 }
 
 impl Counts {
+    // The sums wrap, as the counters do: after a wrong free they are wrong, which `validate` says and no call should.
     fn add_bytes(&self, more: usize) {
-        let live = self.live.bytes.fetch_add(more, Ordering::Relaxed) + more;
+        let live = self
+            .live
+            .bytes
+            .fetch_add(more, Ordering::Relaxed)
+            .wrapping_add(more);
         self.peak.bytes.fetch_max(live, Ordering::Relaxed);
     }
 
     fn allocated(&self, layout: Layout) {
         self.add_bytes(layout.size());
-        let blocks = self.live.blocks.fetch_add(1, Ordering::Relaxed) + 1;
+        let blocks = self.live.blocks.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         self.peak.blocks.fetch_max(blocks, Ordering::Relaxed);
         self.sizes[SizeHistogram::class(layout.size())].fetch_add(1, Ordering::Relaxed);
     }
