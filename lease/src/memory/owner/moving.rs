@@ -63,7 +63,8 @@ pub trait Relocatable: sealed::At {}
 ///
 /// # Safety
 ///
-/// A copy of the bytes is a valid value, independent of the first.
+/// - A copy of the bytes is a valid value, independent of the first.
+/// - Nobody writes to the bytes through a shared reference: no cells, no atomics.
 pub unsafe trait PlainBytes: Relocatable {}
 
 mod sealed {
