@@ -2,7 +2,7 @@
 //! implementation from all of them.
 
 use std::{
-    sync::{Arc, Barrier},
+    sync::{Arc, Barrier, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -45,6 +45,7 @@ macro_rules! suite {
             verify_finds_a_head_that_the_ledger_does_not_reach,
             verify_finds_a_head_of_another_history,
             verify_names_the_record_that_the_verifier_refuses,
+            a_verifier_may_look_at_the_ledger_it_verifies,
         );
     };
     ($open:path: $($promise:ident),+ $(,)?) => {
@@ -469,4 +470,39 @@ pub(crate) fn verify_names_the_record_that_the_verifier_refuses(ledger: &Shared)
     assert_eq!(verdict, (613, "not to my taste".to_owned()));
     let either = ledger.verify(&mut (Dislikes(b"613"), Dislikes(b"612")));
     assert_eq!(bad_record(either).0, 612);
+}
+
+pub(crate) fn a_verifier_may_look_at_the_ledger_it_verifies(ledger: &Shared) {
+    /// Asks another thread to look, so that a lock held here shows as silence and not as a deadlock.
+    struct Looks {
+        ask: mpsc::Sender<()>,
+        seen: mpsc::Receiver<u64>,
+    }
+    impl Looks {
+        fn look(&self, at: u64) -> Result<(), Objection> {
+            let silent = |_| Objection::new(at, "the ledger does not answer");
+            self.ask.send(()).unwrap();
+            self.seen.recv_timeout(PATIENCE * 10).map(drop).map_err(silent)
+        }
+    }
+    impl RecordVerifier for Looks {
+        fn check(&mut self, records: &[EventRecord]) -> Result<(), Objection> {
+            self.look(records[0].sequence)
+        }
+
+        fn finish(&mut self, head: &Head) -> Result<(), Objection> {
+            self.look(head.sequence)
+        }
+    }
+    let head = filled(ledger, 3);
+    thread::scope(|scope| {
+        let ((ask, asked), (answer, seen)) = (mpsc::channel(), mpsc::channel());
+        scope.spawn(move || {
+            for () in asked {
+                // Whoever asked may have given up.
+                let _ = answer.send(ledger.head().unwrap().sequence);
+            }
+        });
+        assert_eq!(ledger.verify(&mut Looks { ask, seen }).unwrap(), head);
+    });
 }

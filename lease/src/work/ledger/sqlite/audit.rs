@@ -21,7 +21,9 @@ pub(super) fn verify(
 ) -> Result<Head, LedgerError> {
     let mut walk = Walk::default();
     loop {
-        let run = match look(&mut lock(reader), database, walk.head().sequence)? {
+        // On a line of its own, so that the lock is let go before the verifier is asked.
+        let look = look(&mut lock(reader), database, walk.head().sequence)?;
+        let run = match look {
             Look::Entries(run) => run,
             Look::End { stray: None } => return walk.finish(verifier),
             Look::End {
