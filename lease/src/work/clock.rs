@@ -11,6 +11,9 @@ use std::time::{Duration, SystemTime};
 use crate::sync::{Arc, Mutex, lock};
 use crate::work::tick::{ClockId, Tick};
 
+/// In place of the boot's hash, where the system does not tell it.
+const UNKNOWN_BOOT: [u8; 8] = [0; 8];
+
 impl ClockId {
     /// The id of the clock that counts since this boot in this time namespace.
     ///
@@ -23,13 +26,20 @@ impl ClockId {
         Self(id)
     }
 
-    /// Whether both clocks count since the same boot.
-    pub fn is_same_boot(&self, other: &Self) -> bool {
-        self.0[..8] == other.0[..8]
+    /// Whether the clocks are known to count since different boots of the machine, so that whoever lived by the other
+    /// one is gone.
+    ///
+    /// Not of a clock that does not know its boot.
+    pub fn is_other_boot(&self, other: &Self) -> bool {
+        let (one, other) = (&self.0[..8], &other.0[..8]);
+        one != other && one != UNKNOWN_BOOT && other != UNKNOWN_BOOT
     }
 }
 
 /// Gives ticks, which never fall, and wall time, which may do anything.
+///
+/// The registrar asks while it holds locks of its own, so a clock must answer at once and without calling the registrar
+/// or its claims.
 pub trait Clock: fmt::Debug + Send + Sync {
     /// Now, on the monotonic clock. Its rate and clock id never change.
     fn tick(&self) -> Tick;
@@ -90,13 +100,22 @@ impl Clock for SystemClock {
 }
 
 fn system_clock_id() -> ClockId {
-    let boot = std::fs::read("/proc/sys/kernel/random/boot_id");
-    let namespace = std::fs::read_link("/proc/self/ns/time");
-    match (boot, namespace) {
-        (Ok(boot), Ok(namespace)) => ClockId::of(&boot, namespace.as_os_str().as_encoded_bytes()),
-        // A kernel without time namespaces has one clock for all.
-        (Ok(boot), Err(_)) => ClockId::of(&boot, b""),
-        (Err(_), _) => ClockId::of(&crate::work::random::bytes::<16>(), b""),
+    let boot = std::fs::read("/proc/sys/kernel/random/boot_id").ok();
+    // A kernel without time namespaces has one clock for all.
+    let namespace = std::fs::read_link("/proc/self/ns/time").unwrap_or_default();
+    id_of(boot.as_deref(), namespace.as_os_str().as_encoded_bytes())
+}
+
+fn id_of(boot: Option<&[u8]>, namespace: &[u8]) -> ClockId {
+    match boot {
+        Some(boot) => ClockId::of(boot, namespace),
+        // Like nobody else's, but not known to be of another boot: a guess would end leases that are held.
+        None => {
+            let mut id = [0; 16];
+            id[..8].copy_from_slice(&UNKNOWN_BOOT);
+            id[8..].copy_from_slice(&crate::work::random::bytes::<8>());
+            ClockId(id)
+        }
     }
 }
 
@@ -218,8 +237,18 @@ mod tests {
     fn a_clock_id_tells_the_boot_from_the_namespace() {
         let (host, container) = (ClockId::of(b"boot", b"one"), ClockId::of(b"boot", b"two"));
         assert_ne!(host, container);
-        assert!(host.is_same_boot(&container));
-        assert!(!host.is_same_boot(&ClockId::of(b"later boot", b"one")));
+        assert!(!host.is_other_boot(&container));
+        assert!(host.is_other_boot(&ClockId::of(b"later boot", b"one")));
+    }
+
+    #[test]
+    fn a_clock_of_an_unknown_boot_is_not_taken_for_one_of_another_boot() {
+        let (known, unknown) = (id_of(Some(b"boot"), b"one"), id_of(None, b"one"));
+        assert_ne!(unknown, id_of(None, b"one"), "two clocks that cannot be compared");
+        assert!(!known.is_other_boot(&unknown));
+        assert!(!unknown.is_other_boot(&known));
+        assert!(known.is_other_boot(&id_of(Some(b"later boot"), b"one")));
+        assert!(!known.is_other_boot(&id_of(Some(b"boot"), b"two")));
     }
 
     #[test]

@@ -95,7 +95,7 @@ fn decide_issue(state: &LeaseReducerState, issue: &Issue, now: &Now<'_>) -> Resu
         drafts.push(clear_the_way(held, issue, now)?);
     }
     if let Some(until) = state.closed_until(&request.work_id)
-        && until.clock.is_same_boot(&now.tick.clock)
+        && !until.clock.is_other_boot(&now.tick.clock)
         && !now.tick.has_reached(&until)
     {
         let remaining = now.tick.until(&until).unwrap_or_default();

@@ -42,7 +42,7 @@ pub(crate) fn judge(lease: &Lease, now: &Now<'_>) -> Verdict {
         let is_over = now.tick.has_reached(&end);
         return if is_over { Verdict::Over } else { Verdict::Held };
     }
-    if !end.clock.is_same_boot(&now.tick.clock) {
+    if end.clock.is_other_boot(&now.tick.clock) {
         return Verdict::Revocable(LeaseChange::HOST_REBOOTED);
     }
     if now.strangers.is_overdue(&lease.lease_id, &now.tick) {
