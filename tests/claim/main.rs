@@ -7,4 +7,6 @@ mod exclusive;
 #[cfg(test)]
 mod holding;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod setup;

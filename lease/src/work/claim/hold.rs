@@ -9,7 +9,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use crate::sync::{Mutex, lock};
-use crate::work::registrar::{FencingToken, Lease, Registrar};
+use crate::work::registrar::{FencingToken, Lease, Registrar, wake};
 use crate::work::tick::Tick;
 
 /// The smallest distance between a claim's give-up point and its end.
@@ -133,13 +133,15 @@ impl Hold {
 
     /// Wakes `waker` when the claim is lost or given back; the id is for [`forget`](Self::forget).
     pub(crate) fn wake_at_end(&self, id: Option<u64>, waker: &Waker) -> u64 {
+        // Cloned out here: a waker is foreign code.
+        let waker = waker.clone();
         let mut term = lock(&self.term);
         let watchers = &mut term.watchers;
         let id = id.unwrap_or_else(|| {
             watchers.next_id += 1;
             watchers.next_id
         });
-        let old = watchers.wakers.insert(id, waker.clone());
+        let old = watchers.wakers.insert(id, waker);
         drop(term);
         drop(old);
         id
@@ -164,7 +166,7 @@ impl Hold {
     pub(crate) fn wake_all(&self) {
         let wakers: Vec<_> = lock(&self.term).watchers.wakers.drain().collect();
         for (_, waker) in wakers {
-            waker.wake();
+            wake(waker);
         }
     }
 

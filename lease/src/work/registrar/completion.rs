@@ -7,6 +7,7 @@
 use std::fmt;
 use std::future::Future;
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
@@ -112,11 +113,12 @@ impl<T, E> Future for Completion<T, E> {
     type Output = Result<T, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // Cloned out here: a waker is foreign code, and so is its drop.
+        let waker = cx.waker().clone();
         let mut stage = lock(&self.shared.stage);
-        if let Stage::Pending(waker, _) = &mut *stage {
-            let old = waker.replace(cx.waker().clone());
+        if let Stage::Pending(last, _) = &mut *stage {
+            let old = last.replace(waker);
             drop(stage);
-            // A waker's drop is foreign code.
             drop(old);
             return Poll::Pending;
         }
@@ -196,7 +198,7 @@ fn answer<T, E>(shared: &Shared<T, E>, result: Result<T, E>) {
             drop(stage);
             shared.ready.notify_all();
             if let Some(waker) = waker {
-                waker.wake();
+                wake(waker);
             }
         }
         Stage::Abandoned(how) => {
@@ -208,6 +210,11 @@ fn answer<T, E>(shared: &Shared<T, E>, result: Result<T, E>) {
         // Only one completer exists and it answers once.
         Stage::Ready(..) | Stage::Taken => unreachable!("a command was answered twice"),
     }
+}
+
+/// Wakes, on a thread that serves others too: a waker that panics has said so on standard error, and harms nobody else.
+pub(crate) fn wake(waker: Waker) {
+    let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ mod visit;
 mod waiting;
 mod writer;
 
-pub(crate) use self::completion::Completer;
+pub(crate) use self::completion::{Completer, wake};
 pub use self::{
     builder::{Durability, RegistrarBuilder},
     busy::Busy,

@@ -1,0 +1,58 @@
+//! Foreign code that misbehaves harms nobody but its owner.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use lease::{ManualClock, Registrar};
+
+const TTL: Duration = Duration::from_secs(30);
+
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        panic!("on purpose");
+    }
+}
+
+fn poll_once(future: impl Future) {
+    let waker = Waker::from(Arc::new(Panics));
+    assert!(pin!(future).poll(&mut Context::from_waker(&waker)).is_pending());
+}
+
+#[test]
+fn a_waker_that_panics_does_not_stop_the_registrar() {
+    let jobs = Registrar::in_memory().unwrap();
+    let section = jobs.ledger().enter().unwrap();
+    let mut asked = Box::pin(jobs.try_claim("work", TTL));
+    poll_once(asked.as_mut());
+    drop(section);
+    drop(jobs.try_claim("other", TTL).wait().unwrap());
+    drop(asked);
+}
+
+#[test]
+fn a_waker_that_panics_does_not_stop_renewals() {
+    let clock = ManualClock::new();
+    let jobs = Registrar::builder().clock(clock.clone()).in_memory().unwrap();
+    let lost = jobs.try_claim("lost", TTL).wait().unwrap();
+    let mut loss = Box::pin(lost.lost());
+    poll_once(loss.as_mut());
+    clock.advance(TTL);
+    // The renewer has looked at the loss once the callback was called.
+    let (told, is_told) = std::sync::mpsc::channel();
+    lost.on_lost(move || told.send(()).unwrap());
+    is_told.recv().unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+
+    let claim = jobs.try_claim("work", TTL).wait().unwrap();
+    clock.advance(TTL / 3);
+    let start = Instant::now();
+    while claim.lease().renewal_count == 0 {
+        assert!(start.elapsed() < Duration::from_secs(10), "no renewal");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
