@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use lease::{EventRecord, LeaseChange, LeaseError, LeaseState, Registrar, RegistrarError, ReleaseReason};
+use lease::{
+    EventRecord, LeaseChange, LeaseError, LeaseEvent, LeaseState, Registrar, RegistrarError, ReleaseReason,
+};
 
 use crate::setup::{TTL, refusal, with_clock};
 
@@ -294,4 +296,30 @@ fn a_registrar_on_a_ledger_with_history_goes_on_from_it() {
     assert!(later.query(|state| state.has_active_lease("work")).unwrap());
     let other = later.issue("other", TTL).wait().unwrap();
     assert!(other.fencing_token > lease.fencing_token);
+}
+
+#[derive(LeaseEvent)]
+#[event(namespace = "note")]
+enum Note {
+    #[event(kind = "made", tag = 1)]
+    Made(#[event(tag = 1)] u64),
+}
+
+#[test]
+fn an_event_s_position_is_its_own_also_among_others_that_are_written_with_it() {
+    let registrar = Registrar::in_memory().unwrap();
+    let section = registrar.ledger().enter().unwrap();
+    let notes: Vec<_> = (0..5)
+        .map(|number| registrar.record(&Note::Made(number)))
+        .collect();
+    drop(section);
+    for (number, note) in notes.into_iter().enumerate() {
+        let sequence = note.wait().unwrap();
+        let record = registrar.ledger().read(sequence - 1, 1).unwrap().remove(0);
+        assert_eq!(
+            record.payload,
+            Note::Made(number as u64).encode(),
+            "at {sequence}"
+        );
+    }
 }

@@ -123,9 +123,10 @@ impl<'a> Visit<'a> {
             .iter()
             .flat_map(|decided| decided.records(self.core))
             .collect();
+        let mut sequence = self.projection.head().sequence;
         if batch.is_empty() {
             for decided in group {
-                self.done(decided);
+                self.done(decided, sequence);
             }
             return;
         }
@@ -134,7 +135,8 @@ impl<'a> Visit<'a> {
                 let ended = self.projection.apply_own(batch, head, self.core.clock.tick());
                 self.fate.ended.extend(ended);
                 for decided in group {
-                    self.done(decided);
+                    sequence += decided.drafts.len() as u64;
+                    self.done(decided, sequence);
                 }
             }
             // One of them is at fault; the others are not to suffer for it.
@@ -163,7 +165,8 @@ impl<'a> Visit<'a> {
         }
     }
 
-    fn done(&mut self, decided: Decided) {
+    /// `sequence` is that of its last record.
+    fn done(&mut self, decided: Decided, sequence: u64) {
         let state = self.projection.state();
         let leases = decided
             .drafts
@@ -172,7 +175,7 @@ impl<'a> Visit<'a> {
             .collect();
         let outcome = Outcome {
             leases,
-            sequence: self.projection.head().sequence,
+            sequence,
             ledger: self.projection.ledger_id(),
         };
         self.fate.answer(decided.signed.queued, Ok(outcome));
