@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lease::{Registrar, ReleaseReason};
+use lease::{LeaseEvent, Registrar, ReleaseReason};
 use lease_tests::faulty::FaultyLedger;
 use lease_tests::patience::eventually;
 
@@ -108,4 +108,32 @@ fn a_claim_that_is_given_back_is_not_lost() {
         .build()
         .unwrap()
         .block_on(lost);
+}
+
+#[derive(LeaseEvent)]
+#[event(namespace = "note")]
+enum Note {
+    #[event(kind = "made", tag = 1)]
+    Made,
+}
+
+#[test]
+fn what_was_recorded_before_a_claim_was_dropped_stands_before_its_release() {
+    let jobs = Registrar::in_memory().unwrap();
+    let claim = jobs.try_claim("work", TTL).wait().unwrap();
+    let section = jobs.ledger().enter().unwrap();
+    // The writer waits with this one; the others queue up behind it.
+    let stuck = jobs.issue("stuck", TTL);
+    std::thread::sleep(Duration::from_millis(50));
+    let note = jobs.record(&Note::Made);
+    drop(claim);
+    drop(section);
+    stuck.wait().unwrap();
+    let noted = note.wait().unwrap();
+    jobs.close().wait().unwrap();
+    let released = jobs.ledger().read(0, 100).unwrap();
+    let released = released
+        .iter()
+        .find(|record| record.event_type == "lease.released");
+    assert!(released.unwrap().sequence > noted);
 }

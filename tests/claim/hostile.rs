@@ -38,13 +38,13 @@ fn a_waker_that_panics_does_not_stop_the_registrar() {
 fn a_waker_that_panics_does_not_stop_renewals() {
     let clock = ManualClock::new();
     let jobs = Registrar::builder().clock(clock.clone()).in_memory().unwrap();
-    let lost = jobs.try_claim("lost", TTL).wait().unwrap();
-    let mut loss = Box::pin(lost.lost());
-    poll_once(loss.as_mut());
+    let doomed = jobs.try_claim("lost", TTL).wait().unwrap();
+    let mut watcher = Box::pin(doomed.lost());
+    poll_once(watcher.as_mut());
     clock.advance(TTL);
     // The renewer has looked at the loss once the callback was called.
     let (told, is_told) = std::sync::mpsc::channel();
-    lost.on_lost(move || told.send(()).unwrap());
+    doomed.on_lost(move || told.send(()).unwrap());
     is_told.recv().unwrap();
     std::thread::sleep(Duration::from_millis(50));
 

@@ -5,7 +5,11 @@ mod commands;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod forked;
+#[cfg(test)]
 mod keys;
+#[cfg(test)]
+mod limits;
 #[cfg(test)]
 mod processes;
 #[cfg(test)]

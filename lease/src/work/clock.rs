@@ -107,16 +107,14 @@ fn system_clock_id() -> ClockId {
 }
 
 fn id_of(boot: Option<&[u8]>, namespace: &[u8]) -> ClockId {
-    match boot {
-        Some(boot) => ClockId::of(boot, namespace),
-        // Like nobody else's, but not known to be of another boot: a guess would end leases that are held.
-        None => {
-            let mut id = [0; 16];
-            id[..8].copy_from_slice(&UNKNOWN_BOOT);
-            id[8..].copy_from_slice(&crate::work::random::bytes::<8>());
-            ClockId(id)
-        }
+    if let Some(boot) = boot {
+        return ClockId::of(boot, namespace);
     }
+    // Like nobody else's, but not known to be of another boot: a guess would end leases that are held.
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&UNKNOWN_BOOT);
+    id[8..].copy_from_slice(&crate::work::random::bytes::<8>());
+    ClockId(id)
 }
 
 /// A clock that stands still until it is moved: for tests that must not sleep.

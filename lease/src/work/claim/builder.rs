@@ -62,8 +62,8 @@ impl ClaimBuilder {
         self
     }
 
-    /// Stops renewing once the claim is this old: it is lost then, however alive its holder is. For holders that may be
-    /// stuck, and claims that may be forgotten.
+    /// Stops renewing once the claim is this old: it is lost then, however alive its holder is. A longer time-to-live is
+    /// cut to it. For holders that may be stuck, and claims that may be forgotten.
     pub const fn at_most(mut self, duration: Duration) -> Self {
         self.at_most = Some(duration);
         self
@@ -96,7 +96,8 @@ impl ClaimBuilder {
         let Some(registrar) = self.registrar else {
             return Completion::ready(Err(ClaimError::NoRegistrar));
         };
-        let request = registrar.issue_request(self.work_id, self.ttl);
+        let ttl = self.at_most.map_or(self.ttl, |most| most.min(self.ttl));
+        let request = registrar.issue_request(self.work_id, ttl);
         let request = IssueRequest {
             lease_id: self.lease_id.unwrap_or(request.lease_id),
             at_least: self.at_least,
@@ -107,7 +108,7 @@ impl ClaimBuilder {
             .map(|timeout| registrar.clock().tick().saturating_add(timeout));
         let (completer, completion) = Completion::pair();
         let holder = registrar.clone();
-        let (ttl, at_most) = (self.ttl, self.at_most);
+        let at_most = self.at_most;
         let reply = Withdrawable {
             completer,
             finish: move |answer| Claim::new(holder, answer, ttl, at_most),

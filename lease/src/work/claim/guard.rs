@@ -143,8 +143,7 @@ impl Drop for Claim {
         } else {
             ReleaseReason::Voluntary
         };
-        let (lease_id, actor_id) = (self.hold.lease_id.clone(), self.hold.lease().actor_id);
-        self.hold.registrar.release_quietly(lease_id, actor_id, reason);
+        self.hold.registrar.release_quietly(&self.hold.lease(), reason);
     }
 }
 

@@ -34,6 +34,13 @@ pub(crate) enum Request {
     TrustKey(PublicKey),
 }
 
+impl Request {
+    /// Whether it wants to have this work item.
+    pub(crate) fn asks_for(&self, work_id: &str) -> bool {
+        matches!(self, Self::Issue(issue) if issue.work_id == work_id)
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct IssueRequest {
     pub(crate) lease_id: String,

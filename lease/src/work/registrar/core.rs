@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::sync::{Arc, Condvar, Mutex, OnceLock, lock};
 use crate::work::clock::Clock;
-use crate::work::ledger::Ledger;
+use crate::work::ledger::{Ledger, LedgerError};
 use crate::work::registrar::command::Request;
 use crate::work::registrar::projection::Projection;
 use crate::work::registrar::reply::Reply;
@@ -27,6 +27,8 @@ pub(crate) struct Core {
     pub(super) arrived: Condvar,
     endings: Mutex<HashMap<String, Ending>>,
     companion: OnceLock<Arc<dyn Any + Send + Sync>>,
+    /// The process that has the writer thread; one that was forked from it has none.
+    pid: u32,
 }
 
 /// What is called when a lease has ended in the ledger.
@@ -89,34 +91,46 @@ impl Core {
             arrived: Condvar::new(),
             endings: Mutex::new(HashMap::new()),
             companion: OnceLock::new(),
+            pid: std::process::id(),
         }
     }
 
     /// Queues a command.
     pub(crate) fn submit(&self, queued: Queued) {
-        self.submit_at(queued, VecDeque::push_back);
+        self.submit_at(queued, VecDeque::len);
     }
 
-    /// Queues a command before all others: what gives back should come before what asks, or whoever abandons a claim
-    /// and asks for it again finds himself in the way.
-    pub(crate) fn submit_first(&self, queued: Queued) {
-        self.submit_at(queued, VecDeque::push_front);
+    /// Queues what gives `work_id` back: before the first who asks for it, or whoever abandons a claim and asks again
+    /// finds himself in the way; behind everything else that was said before.
+    pub(crate) fn submit_release(&self, queued: Queued, work_id: &str) {
+        self.submit_at(queued, |commands| {
+            let asks = |queued: &Queued| queued.request.asks_for(work_id);
+            commands.iter().position(asks).unwrap_or(commands.len())
+        });
     }
 
-    fn submit_at(&self, queued: Queued, push: impl FnOnce(&mut VecDeque<Queued>, Queued)) {
+    fn submit_at(&self, queued: Queued, place: impl FnOnce(&VecDeque<Queued>) -> usize) {
+        if let Err(error) = self.check_process() {
+            queued.reply.answer(Err(error));
+            return;
+        }
         let mut queue = lock(&self.queue);
         if queue.is_closed {
             drop(queue);
             queued.reply.answer(Err(RegistrarError::Closed));
             return;
         }
-        push(&mut queue.commands, queued);
+        let at = place(&queue.commands);
+        queue.commands.insert(at, queued);
         drop(queue);
         self.arrived.notify_one();
     }
 
     /// Takes no more commands; answers once everything queued is done and on disk.
     pub(crate) fn close(&self) -> Completion<()> {
+        if let Err(error) = self.check_process() {
+            return Completion::ready(Err(error));
+        }
         let (completer, completion) = Completion::pair();
         let mut queue = lock(&self.queue);
         queue.is_closed = true;
@@ -133,8 +147,21 @@ impl Core {
 
     /// The same without anybody who waits.
     pub(crate) fn shut(&self) {
+        if self.check_process().is_err() {
+            return;
+        }
         lock(&self.queue).is_closed = true;
         self.arrived.notify_one();
+    }
+
+    /// In a forked child nobody would ever answer, and a lock may be held by a thread that is not there.
+    fn check_process(&self) -> Result<(), RegistrarError> {
+        let (opened_by, pid) = (self.pid, std::process::id());
+        if opened_by == pid {
+            Ok(())
+        } else {
+            Err(LedgerError::Forked { opened_by, pid }.into())
+        }
     }
 
     #[cfg(feature = "sqlite")]

@@ -39,13 +39,17 @@ pub enum RegistrarError {
     #[error("the registrar is closed")]
     Closed,
     /// The ledger has records, but the key it was signed with is gone.
-    #[error("the ledger has records but its key `{path}` is missing")]
+    #[error(
+        "the ledger has records but its key `{path}` is missing: restore it, or bring a signer that the ledger trusts"
+    )]
     SignerMissing {
         /// Where the key should be.
         path: PathBuf,
     },
     /// The key can be read by others, so anybody could have signed with it.
-    #[error("the key `{path}` can be read by others (mode {mode:o}, at most 600 is safe)")]
+    #[error(
+        "the key `{path}` can be read by others (its mode is {mode:o}): set it to 600 if nobody else has read it"
+    )]
     KeyExposed {
         /// The key file.
         path: PathBuf,
@@ -70,7 +74,9 @@ pub enum RegistrarError {
         source: Arc<io::Error>,
     },
     /// The ledger does not trust the key this registrar would sign with.
-    #[error("the ledger does not trust the key {public_key}")]
+    #[error(
+        "the ledger does not trust the key {public_key}: a registrar that it trusts has to `trust` it first"
+    )]
     SignerUntrusted {
         /// The public key, in hexadecimal.
         public_key: String,

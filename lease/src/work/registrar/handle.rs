@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::sync::{Arc, OnceLock};
 use crate::work::clock::Clock;
-use crate::work::event::{EventRecord, LeaseEvent};
+use crate::work::event::wire::MAX_PAYLOAD;
+use crate::work::event::{EventError, EventRecord, LeaseEvent};
 use crate::work::ledger::{Head, Ledger, Objection, RecordVerifier};
 use crate::work::reducer::Reducer as _;
 use crate::work::registrar::command::{IssueRequest, Note, Release, Request, Target};
@@ -132,7 +133,7 @@ impl Registrar {
         let request = self.issue_request(work.into(), ttl);
         let registrar = self.clone();
         let (completer, completion) = Completion::pair_giving_back(move |lease: Lease| {
-            registrar.release_quietly(lease.lease_id, lease.actor_id, ReleaseReason::Voluntary);
+            registrar.release_quietly(&lease, ReleaseReason::Voluntary);
         });
         let reply = Withdrawable {
             completer,
@@ -215,7 +216,8 @@ impl Registrar {
     ///
     /// # Errors
     ///
-    /// [`LeaseError::InvalidInput`] for the namespaces `lease` and `ledger`, which are the registrar's own.
+    /// [`LeaseError::InvalidInput`] for the namespaces `lease` and `ledger`, which are the registrar's own;
+    /// [`RegistrarError::Event`] for an event of more than 64 KiB, which could not be read back.
     pub fn record<E: LeaseEvent>(&self, event: &E) -> Completion<u64> {
         if [LeaseChange::NAMESPACE, super::LedgerEvent::NAMESPACE].contains(&E::NAMESPACE) {
             let reason = format!("the namespace `{}` is the registrar's own", E::NAMESPACE);
@@ -226,6 +228,10 @@ impl Registrar {
             actor_id: self.actor.to_string(),
             payload: event.encode(),
         };
+        let (len, limit) = (note.payload.len(), MAX_PAYLOAD);
+        if len > limit {
+            return Completion::ready(Err(EventError::TooLarge { len, limit }.into()));
+        }
         self.command(Request::Record(note), true, |answer| Ok(answer?.sequence))
     }
 
@@ -360,14 +366,14 @@ impl Registrar {
     }
 
     /// Queues a release that nobody waits for; if it is refused the lease has ended anyway.
-    pub(crate) fn release_quietly(&self, lease_id: String, actor_id: String, reason: ReleaseReason) {
+    pub(crate) fn release_quietly(&self, lease: &Lease, reason: ReleaseReason) {
         let request = Request::Release(Release {
-            lease_id,
-            actor_id,
+            lease_id: lease.lease_id.clone(),
+            actor_id: lease.actor_id.clone(),
             reason,
         });
-        self.core()
-            .submit_first(Queued::new(request, false, Box::new(Callback(drop::<Answer>))));
+        let queued = Queued::new(request, false, Box::new(Callback(drop::<Answer>)));
+        self.core().submit_release(queued, &lease.work_id);
     }
 
     fn command<T: Send + 'static>(
