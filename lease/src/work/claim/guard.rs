@@ -134,7 +134,7 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if *self.is_released.get_mut() {
+        if self.is_released.load(Ordering::Relaxed) {
             return;
         }
         self.let_go();
