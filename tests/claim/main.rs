@@ -9,4 +9,6 @@ mod holding;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod observing;
+#[cfg(test)]
 mod setup;

@@ -17,6 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("work/random", &[]),
     ("work/tick", &[]),
+    ("work/observe", &[]),
     ("work/event", &["sync", "work/tick"]),
     ("work/clock", &["sync", "work/random", "work/tick"]),
     ("work/reducer", &["sync", "work/tick", "work/event"]),
@@ -31,6 +32,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "work/clock",
             "work/reducer",
             "work/ledger",
+            "work/observe",
         ],
     ),
     (
@@ -42,6 +44,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "work/clock",
             "work/reducer",
             "work/ledger",
+            "work/observe",
             "work/registrar",
         ],
     ),

@@ -7,6 +7,7 @@ pub(crate) mod claim;
 pub(crate) mod clock;
 pub(crate) mod event;
 pub mod ledger;
+pub(crate) mod observe;
 mod random;
 pub(crate) mod reducer;
 pub(crate) mod registrar;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard, Weak, lock, thread};
 use crate::work::claim::hold::{Callback, Due, Hold};
+use crate::work::observe;
 use crate::work::registrar::{Lease, Registrar, RegistrarError};
 use crate::work::tick::Tick;
 
@@ -192,6 +193,7 @@ impl Timetable {
 
 /// Tells everybody who asked that the claim is lost.
 fn lose(hold: &Hold) {
+    observe::lost(&hold.work_id, &hold.lease_id);
     hold.wake_all();
     for callback in hold.take_callbacks() {
         run_apart(callback);

@@ -179,6 +179,8 @@ impl<'a> Visit<'a> {
             ledger: self.projection.ledger_id(),
         };
         self.fate.answer(decided.signed.queued, Ok(outcome));
+        let types = decided.drafts.into_iter().map(|draft| draft.event_type);
+        self.fate.appended.extend(types);
     }
 }
 

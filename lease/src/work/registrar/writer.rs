@@ -9,6 +9,7 @@ use std::mem;
 use std::time::Duration;
 
 use crate::sync::{Arc, MutexGuard, lock};
+use crate::work::observe;
 use crate::work::registrar::command::{Command, IssueRequest, Request, prepare};
 use crate::work::registrar::core::{Core, Queue, Queued};
 use crate::work::registrar::decide::{Refusal, decide};
@@ -85,6 +86,8 @@ pub(super) struct Fate {
     waiting: Vec<Queued>,
     /// Leases that ended.
     pub(super) ended: Vec<String>,
+    /// The types of the records that were appended.
+    pub(super) appended: Vec<String>,
 }
 
 impl Fate {
@@ -275,6 +278,9 @@ impl Core {
 
     /// Outside the section: answers, the disk in between.
     fn finish(&self, fate: Fate) {
+        for event_type in &fate.appended {
+            observe::appended(event_type);
+        }
         self.announce(fate.ended);
         let (durable, prompt): (Vec<_>, Vec<_>) = fate
             .done
