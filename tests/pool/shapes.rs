@@ -45,11 +45,19 @@ fn payloads_of_every_shape_have_their_place() {
     }
 }
 
+#[allow(
+    clippy::large_stack_arrays,
+    reason = "a payload of this size is the point; the stack is large"
+)]
+fn megabyte(byte: u8) -> [u8; 1 << 20] {
+    [byte; 1 << 20]
+}
+
 #[test]
 fn megabyte_payloads_have_their_place() {
     with_a_large_stack(|| {
         let large = Pool::new();
-        let megabytes: Vec<_> = (0..5_u8).map(|n| large.acquire([n; 1 << 20])).collect();
+        let megabytes: Vec<_> = (0..5_u8).map(|n| large.acquire(megabyte(n))).collect();
         for (n, lease) in megabytes.iter().enumerate() {
             assert!(lease.iter().all(|&byte| usize::from(byte) == n));
             let weak = StrongLease::downgrade(lease);

@@ -1,7 +1,7 @@
 //! A long mixed run for the sanitizers: many threads, every operation, pools that end under their leases.
 //!
-//! Short in an ordinary run; `LEASE_STRESS=1000000` (rounds a thread) makes it long enough for AddressSanitizer and
-//! ThreadSanitizer. No channel, no `Arc`, no lock of std between the threads, whose own tricks make ThreadSanitizer cry.
+//! Short in an ordinary run; `LEASE_STRESS=1000000` (rounds a thread) makes it long enough for the address and thread
+//! sanitizers. No channel, no `Arc`, no lock of std between the threads, whose own tricks make the latter cry.
 
 use std::env;
 use std::thread;
@@ -43,7 +43,7 @@ impl Dice {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        (self.0 % sides as u64) as usize
+        usize::try_from(self.0 % sides as u64).unwrap_or(0)
     }
 }
 

@@ -147,8 +147,7 @@ async fn tasks_wait_on_any_runtime() {
             tokio::spawn(async move {
                 let lease = POOL.acquire_async(Mutex::new(n)).await.unwrap();
                 tokio::task::yield_now().await;
-                let value = *lease.lock().unwrap();
-                value
+                *lease.lock().unwrap()
             })
         })
         .collect();
