@@ -2,12 +2,22 @@
 
 use std::sync::Arc;
 
-use lease::ledger::LedgerError;
-use lease::{LeaseError, Registrar, RegistrarError, ReleaseReason};
+use lease::ledger::{Ledger as _, LedgerError, NewRecord};
+use lease::{ClaimError, EventRecord, LeaseError, Registrar, RegistrarError, ReleaseReason};
 use lease_tests::faulty::FaultyLedger;
 use lease_tests::patience::eventually;
 
 use crate::setup::{TTL, refusal};
+
+#[derive(lease::LeaseEvent)]
+#[event(namespace = "note")]
+enum Note {
+    #[event(kind = "made", tag = 1)]
+    Made {
+        #[event(tag = 1)]
+        text: String,
+    },
+}
 
 fn on_faulty() -> (Registrar, FaultyLedger) {
     let ledger = FaultyLedger::default();
@@ -120,6 +130,98 @@ fn one_bad_command_of_a_batch_spoils_no_other() {
         LeaseError::LeaseNotFound { .. }
     ));
     assert!(used.wait().is_err());
+}
+
+#[test]
+fn a_lease_id_that_only_the_ledger_remembers_is_refused_alone() {
+    let (registrar, ledger) = on_faulty();
+    // As after pruning: the state knows nothing of the id, the ledger does.
+    let note = EventRecord::new("note.made", "s", "me", "hello");
+    let used = NewRecord::from(note).with_key("lease/used");
+    ledger.append(&ledger.head().unwrap(), &[used]).unwrap();
+
+    let hanging = ledger.hang();
+    let stuck = registrar.issue("stuck", TTL);
+    let good = registrar.issue("good", TTL);
+    let used = registrar.claim("other", TTL).lease_id("used").acquire();
+    let also_good = registrar.issue("also good", TTL);
+    drop(hanging);
+    stuck.wait().unwrap();
+    good.wait().unwrap();
+    also_good.wait().unwrap();
+    let Err(ClaimError::Registrar(error)) = used.wait() else {
+        panic!("a lease id was used twice");
+    };
+    let refused = refusal::<()>(Err(error));
+    assert!(
+        matches!(refused, LeaseError::LeaseAlreadyExists { .. }),
+        "{refused:?}"
+    );
+    registrar.verify().unwrap();
+}
+
+#[test]
+fn an_event_that_is_too_long_is_refused_alone() {
+    let (registrar, ledger) = on_faulty();
+    let note = |len| Note::Made {
+        text: "x".repeat(len),
+    };
+    let hanging = ledger.hang();
+    let stuck = registrar.issue("stuck", TTL);
+    let short = registrar.record(&note(1));
+    let long = registrar.record(&note(2 << 20));
+    let good = registrar.issue("good", TTL);
+    drop(hanging);
+    stuck.wait().unwrap();
+    let sequence = short.wait().unwrap();
+    assert_eq!(
+        ledger.records()[usize::try_from(sequence).unwrap() - 1].event_type,
+        "note.made"
+    );
+    good.wait().unwrap();
+    assert!(long.wait().is_err());
+}
+
+#[test]
+fn each_of_a_batch_is_told_its_own_position() {
+    let (registrar, ledger) = on_faulty();
+    let note = |number: u64| Note::Made {
+        text: number.to_string(),
+    };
+    let hanging = ledger.hang();
+    let stuck = registrar.issue("stuck", TTL);
+    let all: Vec<_> = (0..20).map(|number| registrar.record(&note(number))).collect();
+    drop(hanging);
+    stuck.wait().unwrap();
+    for (number, recorded) in (0..).zip(all) {
+        let sequence = usize::try_from(recorded.wait().unwrap()).unwrap();
+        let record = &ledger.records()[sequence - 1];
+        assert_eq!(record.payload, lease::LeaseEvent::encode(&note(number)));
+    }
+}
+
+#[test]
+fn expiring_what_is_due_sees_what_was_queued_before_it() {
+    let clock = lease::ManualClock::new();
+    let ledger = FaultyLedger::default();
+    let registrar = Registrar::builder()
+        .clock(clock.clone())
+        .on(Arc::new(ledger.clone()))
+        .unwrap();
+    let lease = registrar.issue("work", TTL).wait().unwrap();
+    let hanging = ledger.hang();
+    let stuck = registrar.issue("stuck", TTL);
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    clock.advance(TTL);
+    let released = registrar.release(&lease.lease_id, ReleaseReason::Completed);
+    let due = registrar.expire_due();
+    drop(hanging);
+    // It was signed for an end that has come meanwhile, and is signed anew.
+    stuck.wait().unwrap();
+    released.wait().unwrap();
+    assert_eq!(due.wait().unwrap(), []);
+    let replayed = lease::replay(lease::LeaseReducer::new(), &ledger.records());
+    assert_eq!(replayed.refused(), 0);
 }
 
 #[test]
