@@ -234,6 +234,8 @@ fn two_issues_of_one_batch_do_not_both_get_the_work_item() {
     stuck.wait().unwrap();
     let obtained = all.into_iter().filter_map(|issued| issued.wait().ok()).count();
     assert_eq!(obtained, 1);
+    let replayed = lease::replay(lease::LeaseReducer::new(), &ledger.records());
+    assert_eq!(replayed.refused(), 0);
 }
 
 #[test]

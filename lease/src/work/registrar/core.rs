@@ -52,8 +52,6 @@ pub(crate) struct Queued {
     pub(crate) reply: Box<dyn Reply>,
     /// While the work item is busy: wait until this tick before saying so.
     pub(crate) patience: Option<Tick>,
-    /// Whether it stood first in its line.
-    pub(crate) was_first: bool,
     /// Whether the answer has to wait for the disk.
     pub(crate) is_durable: bool,
 }
@@ -65,7 +63,6 @@ impl Queued {
             request,
             reply,
             patience: None,
-            was_first: false,
             is_durable,
         }
     }

@@ -4,13 +4,19 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+/// Somebody who can stand in a line.
+pub(crate) trait Waiter {
+    /// The work item; `None` if it does not wait, or no longer.
+    fn waits_for(&self) -> Option<&str>;
+}
+
 /// Lines of waiters, one a work item.
 #[derive(Debug)]
 pub(crate) struct WaitList<W> {
     lines: BTreeMap<String, VecDeque<W>>,
 }
 
-impl<W> WaitList<W> {
+impl<W: Waiter> WaitList<W> {
     pub(crate) const fn new() -> Self {
         Self {
             lines: BTreeMap::new(),
@@ -21,27 +27,19 @@ impl<W> WaitList<W> {
         self.lines.is_empty()
     }
 
-    /// Whether somebody waits for the work item.
-    pub(crate) fn has_line(&self, work_id: &str) -> bool {
-        self.lines.contains_key(work_id)
-    }
-
-    /// The waiter goes to the end of the line.
-    pub(crate) fn join(&mut self, work_id: &str, waiter: W) {
-        match self.lines.get_mut(work_id) {
-            Some(line) => line.push_back(waiter),
-            None => {
-                self.lines.insert(work_id.to_owned(), VecDeque::from([waiter]));
-            }
-        }
+    /// The waiter goes to the end of its line.
+    pub(crate) fn join(&mut self, waiter: W) {
+        self.line_of(&waiter).push_back(waiter);
     }
 
     /// The waiter was first and could not be served after all.
-    pub(crate) fn rejoin(&mut self, work_id: &str, waiter: W) {
-        self.lines
-            .entry(work_id.to_owned())
-            .or_default()
-            .push_front(waiter);
+    pub(crate) fn rejoin(&mut self, waiter: W) {
+        self.line_of(&waiter).push_front(waiter);
+    }
+
+    fn line_of(&mut self, waiter: &W) -> &mut VecDeque<W> {
+        let work_id = waiter.waits_for().unwrap_or_default().to_owned();
+        self.lines.entry(work_id).or_default()
     }
 
     /// Takes the waiters that no longer want to wait out of all lines.
@@ -61,10 +59,10 @@ impl<W> WaitList<W> {
     }
 
     /// Takes the first of every line that can be served now.
-    pub(crate) fn take_first_if(&mut self, mut can_be_served: impl FnMut(&str, &W) -> bool) -> Vec<W> {
+    pub(crate) fn take_first_if(&mut self, mut can_be_served: impl FnMut(&W) -> bool) -> Vec<W> {
         let mut taken = Vec::new();
-        self.lines.retain(|work_id, line| {
-            if line.front().is_some_and(|first| can_be_served(work_id, first)) {
+        self.lines.retain(|_, line| {
+            if line.front().is_some_and(|first| can_be_served(first)) {
                 taken.extend(line.pop_front());
             }
             !line.is_empty()
@@ -77,37 +75,50 @@ impl<W> WaitList<W> {
 mod tests {
     use super::*;
 
+    #[derive(Debug, PartialEq)]
+    struct Person(&'static str, u32);
+
+    impl Waiter for Person {
+        fn waits_for(&self) -> Option<&str> {
+            Some(self.0)
+        }
+    }
+
+    fn numbers(people: Vec<Person>) -> Vec<u32> {
+        people.into_iter().map(|Person(_, number)| number).collect()
+    }
+
+    fn three_and_one() -> WaitList<Person> {
+        let mut list = WaitList::new();
+        for number in [1, 2, 3] {
+            list.join(Person("work", number));
+        }
+        list.join(Person("other", 9));
+        list
+    }
+
     #[test]
     fn a_line_is_served_in_order_and_one_at_a_time() {
-        let mut list = WaitList::new();
-        for waiter in [1, 2, 3] {
-            list.join("work", waiter);
-        }
-        list.join("other", 9);
-        assert_eq!(list.take_first_if(|work_id, _| work_id == "work"), [1]);
-        assert_eq!(list.take_first_if(|_, _| true), [9, 2]);
-        assert!(!list.has_line("other"));
-        assert_eq!(list.take_first_if(|_, _| true), [3]);
+        let mut list = three_and_one();
+        assert_eq!(numbers(list.take_first_if(|first| first.0 == "work")), [1]);
+        assert_eq!(numbers(list.take_first_if(|_| true)), [9, 2]);
+        assert_eq!(numbers(list.take_first_if(|_| true)), [3]);
         assert!(list.is_empty());
     }
 
     #[test]
     fn who_could_not_be_served_stays_first() {
-        let mut list = WaitList::new();
-        list.join("work", 1);
-        list.join("work", 2);
-        let first = list.take_first_if(|_, _| true).remove(0);
-        list.rejoin("work", first);
-        assert_eq!(list.take_first_if(|_, _| true), [1]);
+        let mut list = three_and_one();
+        let first = list.take_first_if(|first| first.0 == "work").remove(0);
+        list.rejoin(first);
+        assert_eq!(numbers(list.take_first_if(|first| first.0 == "work")), [1]);
     }
 
     #[test]
     fn who_gives_up_leaves_wherever_it_stands() {
-        let mut list = WaitList::new();
-        for waiter in [1, 2, 3] {
-            list.join("work", waiter);
-        }
-        assert_eq!(list.take_if(|waiter| waiter % 2 == 1), [1, 3]);
-        assert_eq!(list.take_first_if(|_, _| true), [2]);
+        let mut list = three_and_one();
+        assert_eq!(numbers(list.take_if(|waiter| waiter.1 % 2 == 1)), [9, 1, 3]);
+        assert_eq!(numbers(list.take_first_if(|_| true)), [2]);
+        assert!(list.is_empty());
     }
 }

@@ -16,7 +16,7 @@ use crate::work::registrar::decide::{Refusal, decide};
 use crate::work::registrar::projection::Projection;
 use crate::work::registrar::reply::{Answer, Reply};
 use crate::work::registrar::visit::Visit;
-use crate::work::registrar::waiting::WaitList;
+use crate::work::registrar::waiting::{WaitList, Waiter};
 use crate::work::registrar::{Durability, RegistrarError};
 
 /// How often somebody who waits for a work item looks at what other processes did.
@@ -29,11 +29,19 @@ const SIGNINGS: u32 = 2;
 pub(crate) fn run(core: &Core) {
     let _over = Over(core);
     let mut lines = WaitList::new();
+    let mut was_busy = false;
     loop {
-        let (fresh, is_closed) = core.next_round(!lines.is_empty());
+        let (fresh, is_closed) = core.next_round(was_busy, !lines.is_empty());
+        let (patient, prompt): (Vec<_>, Vec<_>) =
+            fresh.into_iter().partition(|queued| queued.waits_for().is_some());
+        for queued in patient {
+            lines.join(queued);
+        }
+        // Whoever waits has come before whoever only tries.
         let mut todo = core.whose_turn_it_is(&mut lines);
-        todo.extend(core.stand_in_line(fresh, &mut lines));
-        if todo.is_empty() && is_closed {
+        todo.extend(prompt);
+        was_busy = !todo.is_empty();
+        if !was_busy && is_closed {
             break;
         }
         core.work_off(todo, &mut lines);
@@ -82,7 +90,7 @@ pub(super) struct Fate {
     done: Vec<(Box<dyn Reply>, Answer, bool)>,
     /// To be signed anew, and how often they were.
     again: Vec<(Queued, u32)>,
-    /// Found their work item taken, and can wait.
+    /// Stood first in their line, and somebody was faster after all.
     waiting: Vec<Queued>,
     /// Leases that ended.
     pub(super) ended: Vec<String>,
@@ -130,10 +138,11 @@ impl Fate {
 }
 
 impl Core {
-    /// What was queued since the last round; blocks while there is nothing and nobody waits for a work item.
-    fn next_round(&self, somebody_waits: bool) -> (Vec<Queued>, bool) {
+    /// What was queued since the last round; blocks while there is nothing. After a busy round it does not: what was
+    /// done may be what somebody waits for.
+    fn next_round(&self, was_busy: bool, somebody_waits: bool) -> (Vec<Queued>, bool) {
         let mut queue = lock(&self.queue);
-        while queue.commands.is_empty() && !queue.is_closed {
+        while queue.commands.is_empty() && !queue.is_closed && !(was_busy && somebody_waits) {
             queue = self.sleep(queue, somebody_waits);
             if somebody_waits {
                 break;
@@ -172,31 +181,12 @@ impl Core {
         let projection = lock(&self.projection);
         let now = self.clock.tick();
         let mut next =
-            lines.take_first_if(|_, first| !matches!(self.sign(first, &projection), Err(Refusal::Busy(_))));
-        for first in &mut next {
-            first.was_first = true;
-        }
+            lines.take_first_if(|first| !matches!(self.sign(first, &projection), Err(Refusal::Busy(_))));
         for mut late in lines.take_if(|waiter| waiter.patience.is_none_or(|until| now.has_reached(&until))) {
             late.patience = None;
             next.push(late);
         }
         next
-    }
-
-    /// Sends newcomers who can wait to the end of the line, if there is one.
-    #[allow(
-        clippy::unused_self,
-        reason = "it belongs to the round, beside the step before it and the one after"
-    )]
-    fn stand_in_line(&self, fresh: Vec<Queued>, lines: &mut WaitList<Queued>) -> Vec<Queued> {
-        let mut rest = Vec::with_capacity(fresh.len());
-        for queued in fresh {
-            match queued.waits_for() {
-                Some(work_id) if lines.has_line(&work_id) => lines.join(&work_id, queued),
-                _ => rest.push(queued),
-            }
-        }
-        rest
     }
 
     /// Does the commands, or lets them wait for their work item.
@@ -209,12 +199,8 @@ impl Core {
                 self.commit(signed, &mut fate);
             }
             rest = mem::take(&mut fate.again);
-            for queued in mem::take(&mut fate.waiting) {
-                match queued.waits_for() {
-                    Some(work_id) if queued.was_first => lines.rejoin(&work_id, queued),
-                    Some(work_id) => lines.join(&work_id, queued),
-                    None => unreachable!("only those who can wait are made to"),
-                }
+            for first in mem::take(&mut fate.waiting) {
+                lines.rejoin(first);
             }
             self.finish(fate);
         }
@@ -310,11 +296,10 @@ impl Core {
     }
 }
 
-impl Queued {
-    /// The work item that this command can wait for.
-    fn waits_for(&self) -> Option<String> {
+impl Waiter for Queued {
+    fn waits_for(&self) -> Option<&str> {
         match &self.request {
-            Request::Issue(IssueRequest { work_id, .. }) if self.patience.is_some() => Some(work_id.clone()),
+            Request::Issue(IssueRequest { work_id, .. }) if self.patience.is_some() => Some(work_id),
             _ => None,
         }
     }
