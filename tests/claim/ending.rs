@@ -85,6 +85,9 @@ fn an_abandoned_request_leaves_nothing_claimed() {
     let obtained = jobs.try_claim("work", TTL);
     eventually("the claim", || format!("{obtained:?}") == "Completion(done)");
     drop(obtained);
+    eventually("its release", || {
+        !jobs.query(|state| state.has_active_lease("work")).unwrap()
+    });
     let hanging = ledger.hang();
     let on_its_way = jobs.try_claim("work", TTL);
     std::thread::sleep(Duration::from_millis(50));

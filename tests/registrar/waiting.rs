@@ -1,8 +1,10 @@
 //! Waiting for a work item that somebody else holds.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lease::{ClaimError, Registrar, ReleaseReason};
+use lease_tests::faulty::FaultyLedger;
 
 use crate::setup::{TTL, with_clock};
 
@@ -86,8 +88,25 @@ fn who_only_tries_does_not_wait_for_those_who_do() {
 }
 
 #[test]
+fn who_only_tries_does_not_overtake_those_who_wait() {
+    let ledger = FaultyLedger::default();
+    let registrar = Registrar::builder().on(Arc::new(ledger.clone())).unwrap();
+    let held = registrar.try_claim("work", TTL).wait().unwrap();
+    let waiting = registrar.claim_timeout("work", TTL, LONG);
+    let hanging = ledger.hang();
+    let releasing = held.release(ReleaseReason::Completed);
+    // The writer is inside with the release when this comes.
+    std::thread::sleep(Duration::from_millis(50));
+    let trying = registrar.try_claim("work", TTL);
+    drop(hanging);
+    releasing.wait().unwrap();
+    assert!(matches!(trying.wait(), Err(ClaimError::Busy(_))));
+    drop(waiting.wait().unwrap());
+}
+
+#[test]
 fn a_release_by_another_registrar_of_the_ledger_is_noticed() {
-    let ledger = std::sync::Arc::new(lease::ledger::MemoryLedger::new());
+    let ledger = Arc::new(lease::ledger::MemoryLedger::new());
     let signer = lease::Signer::generate();
     let open = || {
         Registrar::builder()
