@@ -62,7 +62,7 @@ impl<W: Waiter> WaitList<W> {
     pub(crate) fn take_first_if(&mut self, mut can_be_served: impl FnMut(&W) -> bool) -> Vec<W> {
         let mut taken = Vec::new();
         self.lines.retain(|_, line| {
-            if line.front().is_some_and(|first| can_be_served(first)) {
+            if line.front().is_some_and(&mut can_be_served) {
                 taken.extend(line.pop_front());
             }
             !line.is_empty()
