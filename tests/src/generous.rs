@@ -10,7 +10,7 @@ use lease::strategy::{
 /// How much longer each block is, in bytes.
 const MORE: usize = 40;
 
-/// The system allocator, [`MORE`] bytes at a time more generous.
+/// The system allocator, `MORE` bytes at a time more generous.
 #[derive(Clone, Copy, Debug)]
 pub struct Generous;
 
