@@ -458,3 +458,58 @@ fn loom_pool_drop_against_a_payload_that_would_be_kept() {
         releaser.join().expect("no panic");
     });
 }
+
+#[test]
+fn loom_pool_drop_against_a_magazine_that_overflows() {
+    model(|books| {
+        let pool = pool(books, 2, 1);
+        let leases = [1, 2].map(|n| pool.acquire(Payload::new(books, n)));
+        let worker = thread::spawn(move || drop(leases));
+        drop(pool);
+        worker.join().expect("no panic");
+    });
+}
+
+/// A payload that uses the memory of the only slot, under loom's eyes, when it is made and when it ends.
+struct Tenant(Arc<UnsafeCell<()>>);
+
+// SAFETY: loom checks the accesses.
+unsafe impl Send for Tenant {}
+// SAFETY: loom checks the accesses.
+unsafe impl Sync for Tenant {}
+
+impl Tenant {
+    fn moves_into(slot: &Arc<UnsafeCell<()>>) -> Self {
+        slot.with_mut(|_| ());
+        Self(Arc::clone(slot))
+    }
+}
+
+impl Drop for Tenant {
+    fn drop(&mut self) {
+        self.0.with_mut(|_| ());
+    }
+}
+
+#[test]
+fn loom_a_slot_is_filled_again_only_after_its_last_payload_has_ended() {
+    loom::model(|| {
+        let options = Options {
+            capacity: Some(1),
+            magazine: 0,
+            class: Some(0),
+            recycling: None,
+        };
+        let pool = Arc::new(Pool::with_options(options, System));
+        let slot = Arc::new(UnsafeCell::new(()));
+        let strong = pool.acquire_with(|| Tenant::moves_into(&slot));
+        let weak = StrongLease::downgrade(&strong);
+        let dropper = thread::spawn(move || drop(strong));
+        let returner = thread::spawn(move || drop(weak));
+        drop(pool.try_acquire_with(|| Tenant::moves_into(&slot)));
+        dropper.join().expect("no panic");
+        returner.join().expect("no panic");
+        drop(pool);
+        end_thread();
+    });
+}
