@@ -105,3 +105,44 @@ fn orphans_end_as_in_any_pool() {
     drop(weak);
     assert_eq!(census.alive(), 0);
 }
+
+#[test]
+fn a_kept_payload_may_hold_a_lease_on_another() {
+    struct Link {
+        _next: Option<StrongLease<Link>>,
+        _member: Counted,
+    }
+    let census = Census::default();
+    let mut pool = Pool::builder().recycle(|_: &mut Link| ()).build();
+    for _ in 0..2 {
+        let mut chain = None;
+        for id in 0..100 {
+            chain = Some(pool.acquire(Link {
+                _next: chain.take(),
+                _member: census.member(id),
+            }));
+        }
+        drop(chain);
+        assert_eq!(census.alive(), 100);
+        assert_eq!(pool.stats().live, 99, "the kept one holds the chain");
+        assert_eq!(pool.shrink_to_fit(), 16384);
+        assert_eq!(census.alive(), 0);
+    }
+}
+
+#[test]
+fn a_kept_payload_that_panics_at_its_end_takes_no_other_with_it() {
+    struct Grump(Counted);
+    impl Drop for Grump {
+        fn drop(&mut self) {
+            assert!(self.0.id != 3, "as told");
+        }
+    }
+    let census = Census::default();
+    let pool = Pool::builder().recycle(|_: &mut Grump| ()).build();
+    let leases: Vec<_> = (0..6).map(|id| pool.acquire(Grump(census.member(id)))).collect();
+    drop(leases);
+    assert_eq!(census.alive(), 6);
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(pool))).is_err());
+    assert_eq!(census.alive(), 0);
+}

@@ -3,7 +3,7 @@
 use super::Pool;
 use super::error::PoolBuildError;
 use super::recycle::Recycling;
-use super::shared::Options;
+use super::store::Options;
 use super::{magazine, segment};
 use crate::memory::strategy::{MemoryStrategy, System};
 

@@ -165,6 +165,15 @@ impl ControlWord {
         Word(self.0.load(Ordering::Acquire))
     }
 
+    /// Moves a free slot to a later generation.
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(super) fn wind_forward(&self, generation: u32) {
+        let word = self.read();
+        assert!(word.is_free() && word.generation() <= generation);
+        self.0
+            .store(Word::idle(word.class(), generation).0, Ordering::Release);
+    }
+
     /// Free → one strong lease, by the slot's owner after writing the payload.
     ///
     /// `Release` hands the payload to whoever joins by a lookup (`Acquire` in [`Self::join_generation`]).

@@ -25,7 +25,8 @@ use std::mem::{self, ManuallyDrop};
 use super::control_word::Return;
 use super::error::AcquireError;
 use super::segment::SlotPtr;
-use super::shared::{Growth, Shared};
+use super::shared::Shared;
+use super::store::Growth;
 
 /// The size of a thread's first magazine for a pool.
 const FIRST: usize = 64;

@@ -14,7 +14,7 @@ use loom::thread::{self as loom_thread, JoinHandle};
 
 use super::magazine::end_thread;
 use super::recycle::Recycling;
-use super::shared::Options;
+use super::store::Options;
 use super::{AcquireError, ControlBlockHandle, Pool, StrongLease, UniqueLease};
 use crate::memory::strategy::{
     AllocError, FreeError, MemoryStrategy, Ownership, StrategyFault, StrategyId, StrategyStatus, System,

@@ -1,0 +1,186 @@
+//! How a pool ends or gives memory back: dropped with leases left, shut down, shrunk.
+
+use std::mem;
+use std::ptr::NonNull;
+
+use super::control_word::Orphaned;
+use super::error::LiveSlot;
+use super::recycle::Recycling;
+use super::segment::{self, Segment, SlotPtr};
+use super::shared::Shared;
+use super::store::{Orphans, Store};
+use super::{magazine, registry};
+use crate::memory::strategy::MemoryStrategy;
+use crate::sync::MutexGuard;
+
+impl Shared {
+    /// The pool value is gone: marks what is in use, and ends the storage if nothing is.
+    pub(super) fn orphan(&'static self) {
+        let mut store = self.store();
+        let id = self.id();
+        self.set_id(0);
+        let mut in_use = 0;
+        store.each_slot(|slot| {
+            // SAFETY: the store's segments exist.
+            let word = unsafe { slot.word() };
+            if word.orphan() == Orphaned::InUse {
+                in_use += 1;
+            }
+        });
+        // This call is one of those that the storage waits for: the payloads that are kept end here, while their type is
+        // sure to be alive.
+        in_use += 1;
+        store.orphans = Some(Orphans { id, in_use });
+        let recycling = store.options.recycling;
+        drop(store);
+        let done = scopeguard::guard((), |()| self.count_down(self.store(), 1));
+        if let Some(recycling) = recycling {
+            // SAFETY: the pool value that is being dropped keeps the type alive; nobody takes slots any more, and the
+            // storage waits for the guard.
+            unsafe { self.discard_kept(recycling) };
+        }
+        drop(done);
+    }
+
+    /// Frees everything and makes this `Shared` vacant. No slot is in use and there is no pool value.
+    pub(super) fn end(&'static self, mut store: MutexGuard<'_, Store>) {
+        let vacant = Store::new(store.options, store.layout, None);
+        let ended = mem::replace(&mut *store, vacant);
+        drop(store);
+        let strategy = ended.strategy.expect("a pool has its strategy until its end");
+        // SAFETY: no slot is in use, no pool value is there to look one up, and the store has let go of the segments.
+        unsafe { free_segments(ended.segments, strategy.pointer()) };
+        drop(strategy);
+        registry::put_back(self);
+    }
+
+    /// Gives all segments back if no slot is in use; says which are otherwise.
+    ///
+    /// # Safety
+    ///
+    /// The caller has the pool value to itself.
+    pub(super) unsafe fn drain(&'static self) -> Result<usize, Vec<LiveSlot>> {
+        let store = self.store();
+        let live = store.live_slots();
+        if !live.is_empty() {
+            return Err(live);
+        }
+        let recycling = store.options.recycling;
+        drop(store);
+        if let Some(recycling) = recycling {
+            // SAFETY: the pool value keeps the type alive, and the caller keeps others from taking slots. As none is in
+            // use, no payload holds a lease of this pool.
+            unsafe { self.discard_kept(recycling) };
+        }
+        let mut store = self.store();
+        // What is in other threads' magazines is stale from here on.
+        self.set_id(registry::next_id());
+        store.free = Vec::new();
+        store.kept = Vec::new();
+        store.slots = 0;
+        store.retired = 0;
+        let bytes = mem::take(&mut store.bytes);
+        let segments = mem::take(&mut store.segments);
+        let strategy = store.strategy();
+        drop(store);
+        // SAFETY: every slot was free, the caller keeps lookups out, and the store has let go of the segments. The
+        // strategy lives as long as the pool value.
+        unsafe { free_segments(segments, strategy) };
+        Ok(bytes)
+    }
+
+    /// Gives back the segments whose slots are all in the store.
+    ///
+    /// # Safety
+    ///
+    /// The caller has the pool value to itself.
+    pub(super) unsafe fn shrink(&'static self) -> usize {
+        magazine::settle(self);
+        let recycling = self.store().options.recycling;
+        if let Some(recycling) = recycling {
+            // SAFETY: the pool value keeps the type alive, and the caller keeps others from taking slots.
+            unsafe { self.discard_kept(recycling) };
+        }
+        let mut store = self.store();
+        let emptied = mem::take(&mut store.kept);
+        store.free.extend(emptied);
+        let empty = store.remove_empty_segments();
+        let strategy = store.strategy();
+        drop(store);
+        // SAFETY: every slot was free and the store's, the caller keeps lookups out, and the store has let go of the
+        // segments. The strategy lives as long as the pool value.
+        unsafe { free_segments(empty, strategy) }
+    }
+
+    /// Destroys all payloads that free slots keep, also those that come to be kept meanwhile. If a destructor panics, the
+    /// others run all the same.
+    ///
+    /// # Safety
+    ///
+    /// The type of the payloads is alive, and the pool's storage stays.
+    unsafe fn discard_kept(&'static self, recycling: Recycling) {
+        // Dropped after a panic too, and then goes on with the rest.
+        let kept = KeptPayloads {
+            shared: self,
+            recycling,
+        };
+        kept.destroy_all();
+    }
+}
+
+/// Ends segments and gives their memory back; says how much.
+///
+/// # Safety
+///
+/// Nothing uses the segments, nobody can look one of their slots up, and they came from this strategy, which exists.
+unsafe fn free_segments(segments: Vec<NonNull<Segment>>, strategy: NonNull<dyn MemoryStrategy>) -> usize {
+    // SAFETY: the strategy exists.
+    let strategy = unsafe { strategy.as_ref() };
+    let mut bytes = 0;
+    for segment in segments {
+        // SAFETY: as the caller says.
+        let (block, class) = unsafe { Segment::destroy(segment) };
+        bytes += segment::bytes(class);
+        // SAFETY: the block came from this strategy with this layout.
+        unsafe { strategy.deallocate(block, segment::layout(class)) };
+    }
+    bytes
+}
+
+/// The payloads that the free slots of a pool keep; dropping this destroys them.
+struct KeptPayloads {
+    shared: &'static Shared,
+    recycling: Recycling,
+}
+
+/// A slot that goes back when this is dropped.
+struct Emptied {
+    shared: &'static Shared,
+    slot: SlotPtr,
+}
+
+impl KeptPayloads {
+    fn destroy_all(&self) {
+        while let Some(slot) = self.shared.take_kept() {
+            let _emptied = Emptied {
+                shared: self.shared,
+                slot,
+            };
+            // SAFETY: the slot is ours; that the type is alive is the duty of `discard_kept`'s caller. Lists of kept slots
+            // hold slots that keep a payload: whoever destroys one puts the slot elsewhere.
+            unsafe { self.recycling.discard(slot) };
+        }
+    }
+}
+
+impl Drop for KeptPayloads {
+    fn drop(&mut self) {
+        self.destroy_all();
+    }
+}
+
+impl Drop for Emptied {
+    fn drop(&mut self) {
+        self.shared.put_back(self.slot);
+    }
+}
