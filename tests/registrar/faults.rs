@@ -193,7 +193,7 @@ fn expiring_what_is_due_sees_what_was_queued_before_it() {
     stuck.wait().unwrap();
     released.wait().unwrap();
     assert_eq!(due.wait().unwrap(), []);
-    let replayed = lease::replay(lease::LeaseReducer::new(), &ledger.records());
+    let replayed = lease::replay(lease::LeaseReducer::new(), ledger.records());
     assert_eq!(replayed.refused(), 0);
 }
 
@@ -207,7 +207,7 @@ fn two_issues_of_one_batch_do_not_both_get_the_work_item() {
     stuck.wait().unwrap();
     let obtained = all.into_iter().filter_map(|issued| issued.wait().ok()).count();
     assert_eq!(obtained, 1);
-    let replayed = lease::replay(lease::LeaseReducer::new(), &ledger.records());
+    let replayed = lease::replay(lease::LeaseReducer::new(), ledger.records());
     assert_eq!(replayed.refused(), 0);
 }
 
