@@ -194,18 +194,24 @@ fn a_callback_on_a_claim_that_is_lost_already_is_called_too() {
 #[test]
 fn at_most_ends_a_claim_however_alive_its_holder_is() {
     let (jobs, clock) = with_clock();
-    let claim = jobs.claim("work", TTL).at_most(TTL * 2).acquire().wait().unwrap();
-    let mut passed = Duration::ZERO;
-    while claim.is_held() {
-        clock.advance(TTL / 6);
-        passed += TTL / 6;
-        assert!(passed <= TTL * 2, "it is still held after {passed:?}");
-        std::thread::sleep(Duration::from_millis(20));
+    // Not where a renewal would have ended by itself.
+    let most = Duration::from_secs(53);
+    let claim = jobs.claim("work", TTL).at_most(most).acquire().wait().unwrap();
+    for round in 1..=3 {
+        clock.advance(TTL / 3);
+        eventually("a renewal", || claim.lease().renewal_count == round);
     }
-    assert!(passed > TTL, "it was not renewed at all");
     let lease = claim.lease();
     let (start, end) = (lease.issued_at_tick.unwrap(), lease.expires_at_tick.unwrap());
-    assert_eq!(start.until(&end), Some(TTL * 2));
+    assert_eq!(start.until(&end), Some(most));
+
+    // Another claim's renewal shows that the renewer has looked, and that this one has had its last.
+    let other = jobs.try_claim("other", TTL).wait().unwrap();
+    clock.advance(TTL / 3);
+    eventually("the other's renewal", || other.lease().renewal_count == 1);
+    assert_eq!(claim.lease().renewal_count, 3);
+    clock.advance(claim.remaining());
+    assert!(!claim.is_held());
 }
 
 #[test]
