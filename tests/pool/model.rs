@@ -144,7 +144,7 @@ impl World {
     fn step(&mut self, step: &Step) {
         match *step {
             Step::Acquire | Step::AcquireCyclic | Step::AcquireRecycled | Step::AcquireUnique => {
-                self.bring_in(step)
+                self.bring_in(step);
             }
             Step::ReleaseStrong(_) | Step::ReleaseWeak(_) | Step::DropUnique(_) => self.give_up(step),
             Step::Iterate | Step::Shrink | Step::Shutdown => self.treat_as_a_whole(step),
