@@ -215,6 +215,16 @@ fn at_most_ends_a_claim_however_alive_its_holder_is() {
 }
 
 #[test]
+fn at_most_may_be_shorter_than_any_lease() {
+    let (jobs, clock) = with_clock();
+    let most = Duration::from_millis(250);
+    let claim = jobs.claim("work", TTL).at_most(most).acquire().wait().unwrap();
+    assert_eq!(claim.remaining(), most);
+    clock.advance(most);
+    assert!(!claim.is_held());
+}
+
+#[test]
 fn a_claim_that_was_over_before_it_began_is_not_handed_out() {
     let (jobs, ledger, clock) = on_faulty();
     let hanging = ledger.hang();

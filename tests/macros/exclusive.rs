@@ -223,7 +223,7 @@ fn at_most_ends_the_claim_of_a_body_that_does_not_end() {
         .unwrap();
     let ended =
         runtime.block_on(async { tokio::time::timeout(Duration::from_mins(1), run(&registrar)).await });
-    assert!(matches!(ended, Ok(Err(ClaimError::Lost { .. }))));
+    assert!(matches!(ended, Ok(Err(ClaimError::Lost { .. }))), "{ended:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::work::claim::{Claim, ClaimError};
-use crate::work::registrar::command::{IssueRequest, Request};
+use crate::work::registrar::command::{IssueRequest, Request, SHORTEST_TTL};
 use crate::work::registrar::core::Queued;
 use crate::work::registrar::reply::Withdrawable;
 use crate::work::registrar::{Completion, Registrar};
@@ -96,7 +96,10 @@ impl ClaimBuilder {
         let Some(registrar) = self.registrar else {
             return Completion::ready(Err(ClaimError::NoRegistrar));
         };
-        let ttl = self.at_most.map_or(self.ttl, |most| most.min(self.ttl));
+        // A lease lasts a second at least; a claim may be given up before.
+        let ttl = self
+            .at_most
+            .map_or(self.ttl, |most| most.max(SHORTEST_TTL).min(self.ttl));
         let request = registrar.issue_request(self.work_id, ttl);
         let request = IssueRequest {
             lease_id: self.lease_id.unwrap_or(request.lease_id),

@@ -183,7 +183,8 @@ impl Term {
             return;
         };
         let margin = (ttl / 20).max(SMALLEST_MARGIN);
-        self.give_up = Some(saturating_sub(end, margin));
+        let latest = saturating_sub(end, margin);
+        self.give_up = Some(at_most.filter(|most| latest.has_reached(most)).unwrap_or(latest));
         let is_last = at_most.is_some_and(|most| end.has_reached(&most));
         // A third of the time has passed when two thirds are left.
         self.renew = (!is_last).then(|| saturating_sub(end, ttl * 2 / 3));
