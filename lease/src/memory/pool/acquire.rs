@@ -198,7 +198,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
         Ok(unsafe { StrongLease::from_slot(slot) })
     }
 
-    /// An object that was recycled, or, if there is none, a new one; see [`PoolBuilder::recycle`].
+    /// An object that was recycled, or, if there is none, a new one; see [`PoolBuilder::recycle`](super::PoolBuilder::recycle).
     ///
     /// # Panics
     ///
@@ -208,7 +208,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
         expect(self.try_acquire_recycled(make))
     }
 
-    /// An object that was recycled, or, if there is none, a new one; see [`PoolBuilder::recycle`].
+    /// An object that was recycled, or, if there is none, a new one; see [`PoolBuilder::recycle`](super::PoolBuilder::recycle).
     ///
     /// # Errors
     ///
