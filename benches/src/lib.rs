@@ -3,6 +3,7 @@
 //! Absolute times on a shared machine say little. So every row runs all its sides in the same rounds, one after another in
 //! a turning order, and what counts is the median over the rounds of the ratio of two sides in one round.
 
+use std::env;
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -60,10 +61,19 @@ pub fn head(title: &str) {
 
 /// Runs a row and prints it: us first, then each peer with our ratio to it. Returns how many targets were missed.
 ///
+/// Arguments of the program choose rows by the start of their names; without any, all are run.
+///
 /// # Panics
 ///
 /// Without sides.
 pub fn row(name: &str, mut sides: Vec<Side<'_>>) -> usize {
+    let mut wanted = env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .peekable();
+    if wanted.peek().is_some() && !wanted.any(|prefix| name.starts_with(&prefix)) {
+        return 0;
+    }
     let mut times: Vec<Vec<Nanos>> = vec![Vec::new(); sides.len()];
     for round in 0..=ROUNDS {
         for turn in 0..sides.len() {

@@ -27,7 +27,7 @@ pub(crate) fn run(targets: &Targets) -> usize {
 }
 
 fn payload(n: u32) -> Payload {
-    black_box([u64::from(n); 8])
+    [u64::from(black_box(n)); 8]
 }
 
 fn acquire(targets: &Targets) -> usize {

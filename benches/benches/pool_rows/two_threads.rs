@@ -16,7 +16,7 @@ const COUNT: u32 = 200_000;
 const BURST: u32 = 256;
 
 fn payload(n: u32) -> Payload {
-    black_box([u64::from(n); 8])
+    [u64::from(black_box(n)); 8]
 }
 
 /// The slower of two threads that start together.

@@ -13,7 +13,7 @@ use super::strong::StrongLease;
 use super::unique::UniqueLease;
 use super::wait::{Ticket, Wake};
 use super::weak::{self, WeakLease};
-use super::{Pool, release};
+use super::{Pool, magazine, release};
 use crate::memory::strategy::MemoryStrategy;
 use crate::sync::thread;
 
@@ -255,6 +255,9 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     fn take(&self) -> Result<SlotPtr, AcquireError> {
         if self.is_closed() {
             return Err(AcquireError::Closed);
+        }
+        if let Some(slot) = self.shared().and_then(magazine::pop) {
+            return Ok(slot);
         }
         // SAFETY: the pool value is borrowed.
         unsafe { self.open()?.take() }

@@ -44,30 +44,37 @@ const LAST_GENERATION: u32 = u32::MAX;
 pub(super) struct Word(u64);
 
 impl Word {
+    #[inline]
     const fn idle(class: u8, generation: u32) -> Self {
         Self(((generation as u64) << GENERATION_SHIFT) | FREE | class as u64)
     }
 
+    #[inline]
     pub(super) const fn class(self) -> u8 {
         (self.0 & CLASS_MASK) as u8
     }
 
+    #[inline]
     pub(super) const fn generation(self) -> u32 {
         (self.0 >> GENERATION_SHIFT) as u32
     }
 
+    #[inline]
     pub(super) const fn strong(self) -> u32 {
         ((self.0 & STRONG_MASK) >> STRONG_SHIFT) as u32
     }
 
+    #[inline]
     pub(super) const fn is_free(self) -> bool {
         self.0 & FREE != 0
     }
 
+    #[inline]
     pub(super) const fn is_kept(self) -> bool {
         self.0 & KEPT != 0
     }
 
+    #[inline]
     pub(super) const fn has_weak(self) -> bool {
         self.0 & HAS_WEAK != 0
     }
@@ -77,15 +84,18 @@ impl Word {
         self.is_free() && self.generation() == LAST_GENERATION
     }
 
+    #[inline]
     pub(super) const fn is_orphan(self) -> bool {
         self.0 & ORPHAN != 0
     }
 
     /// The word of the same slot and generation, in the hands of one owner: no flags, no leases.
+    #[inline]
     const fn owned(self) -> Self {
         Self(self.0 & !(FREE | KEPT | HAS_WEAK | ORPHAN | STRONG_MASK))
     }
 
+    #[inline]
     const fn next_generation(self) -> Self {
         Self::idle(self.class(), self.generation().saturating_add(1))
     }
@@ -161,6 +171,7 @@ impl ControlWord {
     }
 
     /// The word now. `Acquire`, so that a reader who sees a slot free also sees that its last owner is done with it.
+    #[inline]
     pub(super) fn read(&self) -> Word {
         Word(self.0.load(Ordering::Acquire))
     }
@@ -177,12 +188,14 @@ impl ControlWord {
     /// Free → one strong lease, by the slot's owner after writing the payload.
     ///
     /// `Release` hands the payload to whoever joins by a lookup (`Acquire` in [`Self::join_generation`]).
+    #[inline]
     pub(super) fn publish(&self) {
         let word = Word(self.0.load(Ordering::Relaxed)).owned();
         self.0.store(word.0 | STRONG_ONE, Ordering::Release);
     }
 
     /// Free → held by one owner without leases, to be shared or returned later.
+    #[inline]
     pub(super) fn reserve(&self) {
         let word = Word(self.0.load(Ordering::Relaxed)).owned();
         self.0.store(word.0, Ordering::Relaxed);
@@ -195,6 +208,7 @@ impl ControlWord {
     }
 
     /// Held by one owner → one strong lease. An addition, not a store: the pool may be orphaning the slot right now.
+    #[inline]
     pub(super) fn share(&self) {
         let before = Word(self.0.fetch_add(STRONG_ONE, Ordering::Release));
         debug_assert_eq!(before.strong(), 0, "only a sole owner shares");
@@ -203,6 +217,7 @@ impl ControlWord {
     /// One strong lease more, by the holder of one.
     ///
     /// `Relaxed`: the holder already sees the payload, and whoever gets the new lease gets it from the holder.
+    #[inline]
     pub(super) fn join(&self) -> Joined {
         let before = Word(self.0.fetch_add(STRONG_ONE, Ordering::Relaxed));
         if before.strong() < MAX_STRONG {
@@ -213,6 +228,7 @@ impl ControlWord {
     }
 
     /// One strong lease more, unless there is none to join or no room; by whoever keeps the slot from being returned.
+    #[inline]
     pub(super) fn join_if_live(&self) -> Joined {
         let mut seen = Word(self.0.load(Ordering::Relaxed));
         loop {
@@ -236,6 +252,7 @@ impl ControlWord {
     }
 
     /// One strong lease more, if the slot is live in this very generation; by anyone who knows that the segment exists.
+    #[inline]
     pub(super) fn join_generation(&self, generation: u32) -> Lookup {
         let mut seen = Word(self.0.load(Ordering::Relaxed));
         loop {
@@ -265,6 +282,7 @@ impl ControlWord {
     ///
     /// `Release` hands this holder's use of the payload to the last one; `Acquire` lets the last one see them all before
     /// it destroys the payload.
+    #[inline]
     pub(super) fn leave(&self) -> StrongRelease {
         let before = Word(self.0.fetch_sub(STRONG_ONE, Ordering::AcqRel));
         debug_assert!(before.strong() > 0, "a lease holds one strong count");
@@ -283,36 +301,36 @@ impl ControlWord {
         !Word(self.0.fetch_or(HAS_WEAK, Ordering::AcqRel)).has_weak()
     }
 
-    /// Held by one owner → free in the next generation, unless there is none or the pool is gone.
+    /// Held by one owner → free in the next generation, unless there is none or the pool is gone. `seen` is the word as the
+    /// owner has last seen it, since it became one.
     ///
     /// `Release` pairs with [`Self::read`] and [`Self::orphan`]: whoever sees the slot free sees its owner done with it.
     ///
     /// A load and a store, not one step: a pool that ends between them has counted the slot as in use, and its mark is
     /// overwritten. The slot is then in the thread's magazine, free and unmarked, which tells
     /// [`Shared::settle`](super::shared::Shared::settle) that it was counted.
-    pub(super) fn give_back(&self) -> Return {
-        let before = Word(self.0.load(Ordering::Relaxed));
-        debug_assert!(before.strong() == 0 && !before.is_free(), "only an owner returns");
-        if before.is_orphan() {
+    #[inline]
+    pub(super) fn give_back(&self, seen: Word) -> Return {
+        if seen.is_orphan() {
             return Return::Orphaned;
         }
-        let after = before.next_generation();
+        let after = seen.next_generation();
         if after.generation() == LAST_GENERATION {
             return Return::UsedUp;
         }
-        if before.is_kept() {
-            return self.give_back_kept(before);
+        if seen.is_kept() {
+            return self.give_back_kept(seen);
         }
         self.overwrite(after);
         Return::Free
     }
 
     /// One step: a pool that ends must either find the slot free, and destroy the payload, or leave it to the caller.
-    fn give_back_kept(&self, before: Word) -> Return {
-        let after = before.next_generation().0 | KEPT;
+    fn give_back_kept(&self, seen: Word) -> Return {
+        let after = seen.next_generation().0 | KEPT;
         match self
             .0
-            .compare_exchange(before.0, after, Ordering::Release, Ordering::Relaxed)
+            .compare_exchange(seen.0, after, Ordering::Release, Ordering::Relaxed)
         {
             Ok(_) => Return::Free,
             // Only the end of the pool interferes with an owner.
@@ -330,23 +348,24 @@ impl ControlWord {
         self.0.fetch_and(!KEPT, Ordering::Relaxed);
     }
 
+    /// Held by one owner → free, and never to be given out again. Under the store's lock, so no pool ends meanwhile.
+    pub(super) fn retire(&self) {
+        let before = Word(self.0.load(Ordering::Relaxed));
+        self.0.store(before.next_generation().0, Ordering::Release);
+    }
+
     /// A plain store.
     ///
     /// Loom leaves a store and another thread's read-modify-write unordered, even where the latter has read what the
     /// storing thread wrote before; then it lets a later load see either. C++ does not: nothing comes between a
     /// read-modify-write and what it read. A swap whose answer is ignored says so to loom and adds nothing else.
+    #[inline]
     fn overwrite(&self, word: Word) {
         if cfg!(loom) {
             let _ = self.0.swap(word.0, Ordering::Release);
         } else {
             self.0.store(word.0, Ordering::Release);
         }
-    }
-
-    /// Held by one owner → free, and never to be given out again. Under the store's lock, so no pool ends meanwhile.
-    pub(super) fn retire(&self) {
-        let before = Word(self.0.load(Ordering::Relaxed));
-        self.0.store(before.next_generation().0, Ordering::Release);
     }
 
     /// Marks the slot as outliving its pool. `Acquire` pairs with [`Self::give_back`].
@@ -368,7 +387,7 @@ mod tests {
         let word = ControlWord::new(0, LAST_GENERATION - 1);
         word.publish();
         assert!(matches!(word.leave(), StrongRelease::Last(_)));
-        assert_eq!(word.give_back(), Return::UsedUp);
+        assert_eq!(word.give_back(word.read()), Return::UsedUp);
         assert!(!word.read().is_free(), "nothing happened");
         word.retire();
         assert!(word.read().is_free());
@@ -383,7 +402,7 @@ mod tests {
             word.publish();
             assert_eq!(word.read().strong(), 1);
             let _ = word.leave();
-            assert_eq!(word.give_back(), Return::Free);
+            assert_eq!(word.give_back(word.read()), Return::Free);
             assert_eq!(word.read().class(), 5);
         }
     }
@@ -406,7 +425,7 @@ mod tests {
         word.publish();
         assert_eq!(word.orphan(), Orphaned::InUse);
         let _ = word.leave();
-        assert_eq!(word.give_back(), Return::Orphaned);
+        assert_eq!(word.give_back(word.read()), Return::Orphaned);
         assert!(!word.read().is_free());
     }
 }

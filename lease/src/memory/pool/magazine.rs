@@ -22,7 +22,7 @@
 use std::cell::{Cell, UnsafeCell};
 use std::mem::{self, ManuallyDrop};
 
-use super::control_word::Return;
+use super::control_word::{Return, Word};
 use super::error::AcquireError;
 use super::segment::SlotPtr;
 use super::shared::Shared;
@@ -125,47 +125,43 @@ impl Cache {
     }
 
     /// Runs `work` on the table.
+    #[inline]
     fn table<R>(&self, work: impl FnOnce(&mut Vec<Magazine>) -> R) -> R {
         // SAFETY: the cache is its thread's own, and no `work` in this file calls back into a cache.
         work(unsafe { &mut *self.table.get() })
     }
 
     /// The magazine for this pool, if it has been used by this thread and is not stale.
+    #[inline]
     fn current<'a>(table: &'a mut [Magazine], shared: &Shared) -> Option<&'a mut Magazine> {
         let magazine = table.get_mut(shared.number())?;
         (magazine.tag == shared.id()).then_some(magazine)
     }
 
-    fn take(&self, shared: &'static Shared) -> Result<SlotPtr, Refill> {
-        self.table(|table| match Self::current(table, shared) {
-            Some(magazine) => magazine.slots.pop().ok_or(Refill::Needed),
-            None => Err(Refill::Needed),
-        })
+    #[inline]
+    fn pop(&self, shared: &Shared) -> Option<SlotPtr> {
+        self.table(|table| Self::current(table, shared)?.slots.pop())
     }
 
     /// Takes a slot from the store, and more for the magazine.
-    #[cold]
-    fn refill(&self, shared: &'static Shared) -> Result<SlotPtr, Refill> {
+    fn refill(&self, shared: &'static Shared) -> Result<SlotPtr, Result<Growth, AcquireError>> {
         self.tag(shared);
-        self.table(|table| {
-            let Some(magazine) = Self::current(table, shared) else {
-                return shared
-                    .take_from_store(&mut Vec::new(), 0)
-                    .map_err(Refill::Impossible);
-            };
-            magazine.grow(shared.largest_magazine());
-            shared
-                .take_from_store(&mut magazine.slots, magazine.limit / 2)
-                .map_err(Refill::Impossible)
+        self.table(|table| match Self::current(table, shared) {
+            Some(magazine) => {
+                magazine.grow(shared.largest_magazine());
+                shared.take_from_store(&mut magazine.slots, magazine.limit / 2)
+            }
+            None => shared.take_from_store(&mut Vec::new(), 0),
         })
     }
 
     /// Takes a slot back whose payload and weak leases are gone; false if it has to go to the store.
-    fn give_back(&self, shared: &'static Shared, slot: SlotPtr) -> bool {
+    #[inline]
+    fn give_back(&self, shared: &Shared, slot: SlotPtr, seen: Word) -> bool {
         self.table(|table| match Self::current(table, shared) {
             Some(magazine) if magazine.slots.len() < magazine.limit => {
                 // SAFETY: the slot is in use, so its segment exists.
-                match unsafe { slot.word() }.give_back() {
+                match unsafe { slot.word() }.give_back(seen) {
                     Return::Free => {
                         magazine.slots.push(slot);
                         true
@@ -178,7 +174,6 @@ impl Cache {
     }
 
     /// Makes room for a slot that is about to be given back; false if there is to be none.
-    #[cold]
     fn make_room(&self, shared: &'static Shared) -> bool {
         self.tag(shared);
         self.table(|table| {
@@ -247,34 +242,40 @@ impl Cache {
     }
 }
 
-/// Why a slot could not be taken from the magazine alone.
-enum Refill {
-    Needed,
-    Impossible(Result<Growth, AcquireError>),
+/// A free slot of this thread's, which now belongs to the caller.
+#[inline]
+pub(super) fn pop(shared: &Shared) -> Option<SlotPtr> {
+    with(|cache| cache.pop(shared))
 }
 
-/// A free slot, which now belongs to the caller; or what the store has to grow by first.
-pub(super) fn take(shared: &'static Shared) -> Result<SlotPtr, Result<Growth, AcquireError>> {
-    with(|cache| match cache.take(shared) {
-        Err(Refill::Needed) => cache.refill(shared),
-        taken => taken,
-    })
-    .map_err(|refill| match refill {
-        Refill::Impossible(why) => why,
-        Refill::Needed => unreachable!("a refill ends in a slot or a reason"),
-    })
+/// A free slot of the store's, which now belongs to the caller; or what the store has to grow by first.
+#[cold]
+pub(super) fn refill(shared: &'static Shared) -> Result<SlotPtr, Result<Growth, AcquireError>> {
+    with(|cache| cache.refill(shared))
 }
 
 /// Takes back a slot whose payload and weak leases are gone. Nothing of the pool may be touched after this.
 ///
 /// # Safety
 ///
-/// The caller owns the slot, it is one of this pool's, and it is not free.
-pub(super) unsafe fn give_back(shared: &'static Shared, slot: SlotPtr) {
-    let kept = with(|cache| {
-        cache.give_back(shared, slot) || (cache.make_room(shared) && cache.give_back(shared, slot))
-    });
-    if !kept {
+/// The caller owns the slot, it is one of this pool's, and it is not free; `seen` is its word as the caller has last seen it
+/// since becoming the owner.
+#[inline]
+pub(super) unsafe fn give_back(shared: &'static Shared, slot: SlotPtr, seen: Word) {
+    if !with(|cache| cache.give_back(shared, slot, seen)) {
+        // SAFETY: the slot was not taken, so the caller's duties hold still.
+        unsafe { give_back_slowly(shared, slot) };
+    }
+}
+
+/// # Safety
+///
+/// As [`give_back`].
+#[cold]
+unsafe fn give_back_slowly(shared: &'static Shared, slot: SlotPtr) {
+    // SAFETY: the slot is in use, so its segment exists.
+    let seen = || unsafe { slot.word() }.read();
+    if !with(|cache| cache.make_room(shared) && cache.give_back(shared, slot, seen())) {
         // SAFETY: the slot was not taken, so the caller's duties hold still.
         unsafe { shared.give_back(slot) };
     }
@@ -287,6 +288,8 @@ pub(super) fn settle(shared: &Shared) {
 
 #[cfg(not(any(loom, shuttle)))]
 mod local {
+    use std::ptr;
+
     use super::Cache;
 
     /// Empties the magazines when the thread ends. Apart from the cache, so that the cache itself needs no destructor:
@@ -304,8 +307,12 @@ mod local {
         static EXIT: Exit = const { Exit };
     }
 
+    #[inline]
     pub(super) fn with<R>(work: impl FnOnce(&Cache) -> R) -> R {
-        CACHE.with(work)
+        // Only the address is taken inside `with`, which is then small enough to be inlined.
+        let cache = CACHE.with(ptr::from_ref);
+        // SAFETY: a thread-local without a destructor is there until its thread's very end, and this is its thread.
+        work(unsafe { &*cache })
     }
 
     /// Has the magazines emptied when this thread ends; false if it is too late for that.

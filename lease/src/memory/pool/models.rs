@@ -317,6 +317,28 @@ fn loom_pool_drop_against_releases_into_magazines() {
     });
 }
 
+/// Payloads without a destructor are released without a second look at the word.
+#[test]
+fn loom_pool_drop_against_releases_of_plain_payloads() {
+    model(|books| {
+        let options = Options {
+            capacity: Some(3),
+            magazine: 2,
+            class: Some(0),
+            recycling: None,
+        };
+        let pool = Pool::with_options(options, Counting(books));
+        let strong = pool.acquire(1_u64);
+        let unique = pool.acquire_unique(2_u64);
+        let worker = thread::spawn(move || {
+            drop(strong);
+            drop(unique);
+        });
+        drop(pool);
+        worker.join().expect("no panic");
+    });
+}
+
 #[test]
 fn loom_pool_drop_against_a_last_weak_lease() {
     model(|books| {

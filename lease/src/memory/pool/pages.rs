@@ -38,24 +38,29 @@ pub(super) struct Place(u32);
 
 impl Place {
     /// The place of a slot that starts `offset` bytes into the segment whose first page this is.
+    #[inline]
     pub(super) fn new(first_page: u32, offset: usize) -> Self {
         debug_assert!(offset.is_multiple_of(1 << GRANULE_SHIFT));
         let granules = u32::try_from(offset >> GRANULE_SHIFT).expect("segments are at most 2 MiB");
         Self((first_page << OFFSET_BITS) + granules)
     }
 
+    #[inline]
     pub(super) const fn from_bits(bits: u32) -> Self {
         Self(bits)
     }
 
+    #[inline]
     pub(super) const fn to_bits(self) -> u32 {
         self.0
     }
 
+    #[inline]
     pub(super) const fn page(self) -> u32 {
         self.0 >> OFFSET_BITS
     }
 
+    #[inline]
     pub(super) const fn offset_in_page(self) -> usize {
         ((self.0 & ((1 << OFFSET_BITS) - 1)) << GRANULE_SHIFT) as usize
     }
@@ -81,11 +86,13 @@ impl Entry {
     }
 
     /// Identity of the pool that has the page now, or 0. `Acquire` pairs with [`PageRange::assign`].
+    #[inline]
     pub(super) fn owner(&self) -> u64 {
         self.owner.load(Ordering::Acquire)
     }
 
     /// The segment; meaningful only to the pool that [`Self::owner`] just named.
+    #[inline]
     pub(super) fn segment(&self) -> Option<NonNull<Segment>> {
         NonNull::new(self.segment.load(Ordering::Relaxed))
     }
@@ -116,6 +123,7 @@ struct Numbers {
 }
 
 /// The entry of a page number, if it was ever given out.
+#[inline]
 pub(super) fn entry(page: u32) -> Option<&'static Entry> {
     let page = page as usize;
     let chunk = NonNull::new(TABLE.get(page >> CHUNK_SHIFT)?.load(Ordering::Acquire))?;

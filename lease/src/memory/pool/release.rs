@@ -5,10 +5,11 @@
 //! none, returns the slot. Each is exactly one thread, decided by one atomic step.
 
 use std::marker::PhantomData;
+use std::mem::needs_drop;
 
 use scopeguard::ScopeGuard;
 
-use super::control_word::StrongRelease;
+use super::control_word::{StrongRelease, Word};
 use super::magazine;
 use super::recycle::Recycling;
 use super::segment::SlotPtr;
@@ -19,6 +20,7 @@ use crate::sync::atomic::Ordering;
 /// # Safety
 ///
 /// The caller gives up a strong count of this slot, whose payload is a `T`.
+#[inline]
 pub(super) unsafe fn strong<T>(slot: SlotPtr) -> bool {
     // SAFETY: the strong count keeps the segment.
     let word = unsafe { slot.word() };
@@ -26,7 +28,7 @@ pub(super) unsafe fn strong<T>(slot: SlotPtr) -> bool {
         StrongRelease::Shared => false,
         StrongRelease::Last(before) => {
             // SAFETY: the last strong lease is gone, so the payload is ours alone.
-            unsafe { end_payload::<T>(slot, before.class(), before.has_weak()) };
+            unsafe { end_payload::<T>(slot, before) };
             true
         }
     }
@@ -37,28 +39,37 @@ pub(super) unsafe fn strong<T>(slot: SlotPtr) -> bool {
 /// # Safety
 ///
 /// The caller owns the slot, which holds an initialised `T` and has no leases of any kind.
+#[inline]
 pub(super) unsafe fn unique<T>(slot: SlotPtr) {
     // SAFETY: the owner keeps the segment.
-    let class = unsafe { slot.word() }.read().class();
+    let seen = unsafe { slot.word() }.read();
     // SAFETY: the payload is the caller's alone.
-    unsafe { end_payload::<T>(slot, class, false) };
+    unsafe { end_payload::<T>(slot, seen) };
 }
 
-/// Destroys or resets a payload, then does what is left to do.
+/// Destroys or resets a payload, then does what is left to do. `seen` is the slot's word as it was when the caller became
+/// the owner of the payload.
 ///
 /// # Safety
 ///
 /// The payload is an initialised `T`, the caller's alone; there are no strong leases.
-unsafe fn end_payload<T>(slot: SlotPtr, class: u8, has_weak: bool) {
+#[inline]
+unsafe fn end_payload<T>(slot: SlotPtr, seen: Word) {
     // SAFETY: the slot is in use, so its segment exists.
-    let segment = unsafe { slot.segment(class) };
+    let segment = unsafe { slot.segment(seen.class()) };
+    let recycling = segment.recycling();
+    if !needs_drop::<T>() && !seen.has_weak() && recycling.is_none() {
+        // No code of the payload's runs, so what was seen is fresh.
+        // SAFETY: the payload needs no end, and there are no weak leases, so the slot is ours.
+        return unsafe { magazine::give_back(segment.shared(), slot, seen) };
+    }
     let rest = AfterPayload::<T> {
         slot,
-        class,
-        has_weak,
+        class: seen.class(),
+        has_weak: seen.has_weak(),
         payload: PhantomData,
     };
-    match segment.recycling() {
+    match recycling {
         // SAFETY: as the caller says.
         None => unsafe { slot.payload::<T>().drop_in_place() },
         // SAFETY: as the caller says; the pool's recycling was made for its payloads.
@@ -72,6 +83,8 @@ unsafe fn end_payload<T>(slot: SlotPtr, class: u8, has_weak: bool) {
 /// # Safety
 ///
 /// The payload is an initialised `T`, the caller's alone, and `recycling` was made for `T`.
+#[cold]
+#[inline(never)]
 unsafe fn reset<T>(slot: SlotPtr, recycling: Recycling) {
     let mut payload = scopeguard::guard(slot.payload::<T>(), |payload| {
         // SAFETY: the payload is initialised, the caller's alone, and not kept.
@@ -99,8 +112,10 @@ pub(super) unsafe fn weak<T>(slot: SlotPtr, class: u8) -> bool {
     if count.fetch_sub(1, Ordering::AcqRel) != 1 {
         return false;
     }
+    // SAFETY: the slot is still in use, by us alone.
+    let seen = unsafe { slot.word() }.read();
     // SAFETY: no strong and no weak lease is left, so the slot is ours.
-    unsafe { magazine::give_back(segment.shared(), slot) };
+    unsafe { magazine::give_back(segment.shared(), slot, seen) };
     true
 }
 
@@ -115,6 +130,7 @@ struct AfterPayload<T> {
 }
 
 impl<T> Drop for AfterPayload<T> {
+    #[inline]
     fn drop(&mut self) {
         if self.has_weak {
             // SAFETY: the strong leases' implicit weak lease is ours to give up.
@@ -122,8 +138,10 @@ impl<T> Drop for AfterPayload<T> {
         } else {
             // SAFETY: the slot is in use, by us alone, so its segment exists.
             let segment = unsafe { self.slot.segment(self.class) };
+            // SAFETY: the slot is in use, by us alone.
+            let seen = unsafe { self.slot.word() }.read();
             // SAFETY: the payload is gone or kept, and there are no weak leases, so the slot is ours.
-            unsafe { magazine::give_back(segment.shared(), self.slot) };
+            unsafe { magazine::give_back(segment.shared(), self.slot, seen) };
         }
     }
 }

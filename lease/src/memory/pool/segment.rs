@@ -23,6 +23,7 @@ use crate::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 pub(super) const LARGEST: u8 = 7;
 
 /// The size of a segment in bytes.
+#[inline]
 pub(super) const fn bytes(class: u8) -> usize {
     1 << (PAGE_SHIFT + class as u32)
 }
@@ -96,12 +97,14 @@ impl SlotPtr {
     /// # Safety
     ///
     /// The slot's segment exists for `'a`.
+    #[inline]
     pub(super) unsafe fn word<'a>(self) -> &'a ControlWord {
         // SAFETY: control words are initialised with their segment and are only ever used through shared references.
         unsafe { self.0.as_ref() }
     }
 
     /// Room for the payload of the slot.
+    #[inline]
     pub(super) fn payload<T>(self) -> NonNull<T> {
         let offset = offset_of!(Slot<T>, payload);
         // SAFETY: the offset is inside the slot, so inside the segment.
@@ -113,6 +116,7 @@ impl SlotPtr {
     /// # Safety
     ///
     /// `payload` came from [`Self::payload`] of this `T`.
+    #[inline]
     pub(super) unsafe fn of_payload<T>(payload: NonNull<T>) -> Self {
         let offset = offset_of!(Slot<T>, payload);
         // SAFETY: the word lies that far before the payload, in the same segment.
@@ -124,6 +128,7 @@ impl SlotPtr {
     /// # Safety
     ///
     /// The slot's segment exists for `'a`, and `class` is the class in its control word.
+    #[inline]
     pub(super) unsafe fn segment<'a>(self, class: u8) -> &'a Segment {
         let segment = self.segment_ptr(class);
         // SAFETY: headers are initialised with their segment and are only ever used through shared references.
@@ -135,6 +140,7 @@ impl SlotPtr {
         self.0.addr().get()
     }
 
+    #[inline]
     fn segment_ptr(self, class: u8) -> NonNull<Segment> {
         let mask = !(bytes(class) - 1);
         let header = self.0.as_ptr().map_addr(|address| address & mask);
@@ -218,14 +224,17 @@ impl Segment {
         (segment.cast(), header.class)
     }
 
+    #[inline]
     pub(super) const fn shared(&self) -> &'static Shared {
         self.shared
     }
 
+    #[inline]
     pub(super) const fn recycling(&self) -> Option<Recycling> {
         self.recycling
     }
 
+    #[inline]
     pub(super) const fn slots(&self) -> usize {
         self.slots
     }
@@ -235,6 +244,7 @@ impl Segment {
     /// # Safety
     ///
     /// `segment` points to (a copy of) this header at the start of its segment, and `index < slots`.
+    #[inline]
     unsafe fn slot_of(&self, segment: NonNull<Self>, index: usize) -> SlotPtr {
         debug_assert!(index < self.slots);
         let offset = self.layout.first + index * self.layout.stride;
@@ -247,6 +257,7 @@ impl Segment {
     /// # Safety
     ///
     /// The segment exists, and `index` is below its number of slots.
+    #[inline]
     pub(super) unsafe fn slot(segment: NonNull<Self>, index: usize) -> SlotPtr {
         // SAFETY: the segment exists, so its header is initialised.
         let header = unsafe { segment.as_ref() };
@@ -259,6 +270,7 @@ impl Segment {
     /// # Safety
     ///
     /// The segment exists and has slots of type `T`.
+    #[inline]
     pub(super) unsafe fn slot_at<T>(segment: NonNull<Self>, place: Place) -> Option<SlotPtr> {
         // `T`'s layout instead of the header's: division by a constant.
         let layout = const { SlotLayout::of::<T>() };
@@ -298,6 +310,7 @@ impl Segment {
     }
 
     /// Where a slot of this segment is.
+    #[inline]
     pub(super) fn place_of(&self, slot: SlotPtr) -> Place {
         Place::new(self.pages.first(), slot.0.addr().get() & (bytes(self.class) - 1))
     }
@@ -307,6 +320,7 @@ impl Segment {
     }
 
     /// The weak count of a slot, if weak counts were ever used here. `T` is the payload type of the slot.
+    #[inline]
     pub(super) fn weak_count<T>(&self, slot: SlotPtr) -> Option<&AtomicU32> {
         // `Acquire` pairs with the installation in `ensure_weak_count`.
         let counts = NonNull::new(self.weak.load(Ordering::Acquire))?;
@@ -322,6 +336,7 @@ impl Segment {
     }
 
     /// The weak count of a slot; allocates the segment's counts at first use.
+    #[inline]
     pub(super) fn ensure_weak_count<T>(&self, slot: SlotPtr) -> Result<&AtomicU32, AllocError> {
         if self.weak.load(Ordering::Relaxed).is_null() {
             self.install_weak_counts()?;

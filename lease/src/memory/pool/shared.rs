@@ -82,6 +82,7 @@ impl Shared {
         lock(&self.store)
     }
 
+    #[inline]
     pub(super) fn id(&self) -> u64 {
         self.id.load(Ordering::Relaxed)
     }
@@ -91,6 +92,7 @@ impl Shared {
         self.id.store(id, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(super) const fn number(&self) -> usize {
         self.number
     }
@@ -99,14 +101,15 @@ impl Shared {
         self.largest_magazine.load(Ordering::Relaxed)
     }
 
-    /// A free slot, which now belongs to the caller.
+    /// A free slot, which now belongs to the caller. For when the thread's magazine has none.
     ///
     /// # Safety
     ///
     /// The pool value exists until this returns.
+    #[cold]
     pub(super) unsafe fn take(&'static self) -> Result<SlotPtr, AcquireError> {
         loop {
-            let growth = match magazine::take(self) {
+            let growth = match magazine::refill(self) {
                 Ok(slot) => return Ok(slot),
                 Err(growth) => growth?,
             };
@@ -341,7 +344,7 @@ impl Shared {
         let mut store = self.store();
         // SAFETY: the slot is in use, so its segment exists.
         let word = unsafe { slot.word() };
-        match word.give_back() {
+        match word.give_back(word.read()) {
             Return::UsedUp | Return::Orphaned if word.read().is_kept() => {
                 let recycling = store
                     .options
