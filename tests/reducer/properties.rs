@@ -68,6 +68,7 @@ fn event() -> impl Strategy<Value = EventRecord> {
     ];
     (sender(), change, time(), now(), 0..40_u8).prop_map(|(sender, change, wall, now, damage)| {
         let mut record = record(&sender, &change).at(wall, now);
+        record.session_id = format!("session-{}", wall % 3);
         match damage {
             0 => record.payload.truncate(record.payload.len() / 2),
             1 => record.event_type = "lease.issued".into(),
@@ -143,6 +144,19 @@ fn agrees_with_its_leases(state: &LeaseReducerState) {
             .filter(|lease| lease.actor_id == id)
             .collect();
         assert_eq!(state.leases_by_actor(&id), of_actor);
+    }
+    for number in 0..3 {
+        let id = format!("session-{number}");
+        let of_session: Vec<_> = active
+            .iter()
+            .copied()
+            .filter(|lease| *lease.session_id == *id)
+            .collect();
+        assert_eq!(
+            state.active_sessions().any(|session| session == id),
+            !of_session.is_empty()
+        );
+        assert_eq!(state.active_leases_by_session(&id), of_session);
     }
     for value in 0..25 {
         for clock in [BOOT, OTHER_BOOT] {

@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use super::LeaseError;
+use crate::sync::Arc;
 use crate::work::tick::Tick;
 
 /// Where a lease is in its life. It leaves [`Active`](Self::Active) once and never comes back.
@@ -154,6 +155,8 @@ pub struct Lease {
     pub terminated_at: Option<u64>,
     /// The number that a protected resource compares: every later lease of this ledger has a larger one.
     pub fencing_token: u64,
+    /// The session of the record that issued it, which says whose process it was asked for in.
+    pub session_id: Arc<str>,
 }
 
 impl Lease {

@@ -313,6 +313,7 @@ impl Reducer for LeaseReducer {
                     revocation_reason: None,
                     terminated_at: None,
                     fencing_token,
+                    session_id: self.state.session(&record.session_id),
                 };
                 self.issued(lease, closed_until, record)
             }

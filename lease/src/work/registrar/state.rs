@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::{Lease, LeaseConflict, LeaseError, LeaseState, conflicts::Conflicts};
+use crate::sync::Arc;
 use crate::work::tick::{ClockId, Tick};
 
 /// Which ticks can be compared: those of one clock and rate. `None` stands for the wall clock, which judges leases
@@ -28,6 +29,8 @@ pub struct LeaseReducerState {
     active_by_work: HashMap<String, u64>,
     by_actor: HashMap<String, BTreeSet<u64>>,
     active: BTreeSet<u64>,
+    /// Active leases by the session that issued them; the leases of one session share its text.
+    by_session: BTreeMap<Arc<str>, BTreeSet<u64>>,
     /// Ends and tokens of active leases, by what judges them.
     ends: BTreeMap<Timebase, BTreeSet<(u64, u64)>>,
     /// Wall-clock ends and tokens of all active leases.
@@ -70,6 +73,18 @@ impl LeaseReducerState {
         self.by_actor
             .get(actor_id)
             .map_or_else(Vec::new, |tokens| self.pick(tokens))
+    }
+
+    /// The active leases that were issued in this session.
+    pub fn active_leases_by_session(&self, session_id: &str) -> Vec<&Lease> {
+        self.by_session
+            .get(session_id)
+            .map_or_else(Vec::new, |tokens| self.pick(tokens))
+    }
+
+    /// The sessions in which active leases were issued, in alphabetical order.
+    pub fn active_sessions(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.by_session.keys().map(AsRef::as_ref)
     }
 
     /// All leases that were not pruned. Takes time in proportion to their number times its logarithm: for reports.
@@ -233,6 +248,12 @@ impl LeaseReducerState {
         Ok(lease)
     }
 
+    /// The text of a session, shared with its active leases.
+    pub(super) fn session(&self, session_id: &str) -> Arc<str> {
+        let known = self.by_session.get_key_value(session_id);
+        known.map_or_else(|| session_id.into(), |(shared, _)| Arc::clone(shared))
+    }
+
     /// Adds an active lease; its token is above the last one.
     pub(super) fn insert(&mut self, lease: Lease, closed_until: Option<Tick>) {
         let token = lease.fencing_token;
@@ -249,6 +270,10 @@ impl LeaseReducerState {
             .or_default()
             .insert(token);
         self.active.insert(token);
+        self.by_session
+            .entry(Arc::clone(&lease.session_id))
+            .or_default()
+            .insert(token);
         self.index_end(&lease);
         self.leases.insert(token, lease);
     }
@@ -292,6 +317,12 @@ impl LeaseReducerState {
         self.unindex_end(&lease);
         self.active.remove(&lease.fencing_token);
         self.active_by_work.remove(&lease.work_id);
+        if let Some(tokens) = self.by_session.get_mut(&lease.session_id) {
+            tokens.remove(&lease.fencing_token);
+            if tokens.is_empty() {
+                self.by_session.remove(&lease.session_id);
+            }
+        }
         self.ended.insert((ended, lease.fencing_token));
         *self.count_of(state) += 1;
         lease.state = state;
