@@ -59,19 +59,23 @@ pub fn head(title: &str) {
     );
 }
 
-/// Runs a row and prints it: us first, then each peer with our ratio to it. Returns how many targets were missed.
-///
-/// Arguments of the program choose rows by the start of their names; without any, all are run.
+/// Whether a row is to be run: arguments of the program choose rows by the start of their names; without any, all are.
+pub fn is_wanted(name: &str) -> bool {
+    let mut wanted = env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .peekable();
+    wanted.peek().is_none() || wanted.any(|prefix| name.starts_with(&prefix))
+}
+
+/// Runs a row, if it [is wanted](is_wanted), and prints it: us first, then each peer with our ratio to it. Returns how
+/// many targets were missed.
 ///
 /// # Panics
 ///
 /// Without sides.
 pub fn row(name: &str, mut sides: Vec<Side<'_>>) -> usize {
-    let mut wanted = env::args()
-        .skip(1)
-        .filter(|argument| !argument.starts_with('-'))
-        .peekable();
-    if wanted.peek().is_some() && !wanted.any(|prefix| name.starts_with(&prefix)) {
+    if !is_wanted(name) {
         return 0;
     }
     let mut times: Vec<Vec<Nanos>> = vec![Vec::new(); sides.len()];
@@ -118,7 +122,12 @@ pub fn row(name: &str, mut sides: Vec<Side<'_>>) -> usize {
     missed
 }
 
-fn quantile(mut of: Vec<f64>, at: f64) -> f64 {
+/// The figure below which this part of all figures lies; 0.5 is the median.
+///
+/// # Panics
+///
+/// Without figures.
+pub fn quantile(mut of: Vec<f64>, at: f64) -> f64 {
     of.sort_unstable_by(f64::total_cmp);
     #[allow(
         clippy::cast_precision_loss,
