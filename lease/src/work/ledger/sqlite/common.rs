@@ -51,6 +51,8 @@ impl Common {
         let role = if directory.has_database() {
             Role::Write
         } else {
+            // A database whose gate is missing is refused, so no power cut may leave one.
+            directory.sync()?;
             Role::Create
         };
         let mut connection = storage::connect(&database, role, patience)?;

@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{AtFlags, CWD, OFlags, StatxAttributes, StatxFlags, fstatfs, statx};
+use rustix::fs::{AtFlags, CWD, OFlags, StatxAttributes, StatxFlags, fstatfs, statx, syncfs};
 
 use crate::work::ledger::LedgerError;
 
@@ -70,14 +70,7 @@ impl Identity {
 impl Directory {
     /// The ledger's directory at `path`, made if there is nothing there.
     pub(super) fn prepare(path: &Path) -> Result<Self, LedgerError> {
-        match DirBuilder::new().mode(0o700).create(path) {
-            Ok(()) => {
-                let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-                sync(parent.unwrap_or(Path::new(".")))?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(LedgerError::io("create the directory", path, error)),
-        }
+        make(path)?;
         let metadata = look(path)?;
         if metadata.is_symlink() {
             return Err(LedgerError::Linked { path: path.into() });
@@ -139,16 +132,33 @@ impl Directory {
         }
     }
 
-    /// Makes the directory of liveness files, and every entry so far durable.
+    /// Makes every entry so far durable.
+    pub(super) fn sync(&self) -> Result<(), LedgerError> {
+        sync(&self.path)
+    }
+
+    /// Makes the directory of liveness files, and then it and every other entry durable. It is made last: where it is,
+    /// the directory's own name was made durable before, whoever made that and whatever became of him.
     pub(super) fn complete(&self) -> Result<(), LedgerError> {
         let live = self.file(LIVE);
-        match DirBuilder::new().mode(0o700).create(&live) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(LedgerError::io("create the directory", &live, error));
-            }
-            _ => {}
+        if live.symlink_metadata().is_err() {
+            self.sync_name()?;
+            make(&live)?;
         }
-        sync(&self.path)
+        self.sync()
+    }
+
+    fn sync_name(&self) -> Result<(), LedgerError> {
+        let Some(parent) = self.path.parent() else {
+            return Ok(());
+        };
+        match sync(parent) {
+            // One that may be entered but not read is synced with everything else.
+            Err(LedgerError::Unwritable { .. }) => File::open(&self.path)
+                .and_then(|directory| syncfs(directory).map_err(io::Error::from))
+                .map_err(|e| LedgerError::io("sync the file system of", &self.path, e)),
+            synced => synced,
+        }
     }
 
     /// Refuses a link, a file with a second name, and a file mounted over one of ours: each would give the same ledger
@@ -207,6 +217,16 @@ impl Directory {
             }
         }
         self.check_links()
+    }
+}
+
+/// Makes a private directory if there is nothing.
+fn make(directory: &Path) -> Result<(), LedgerError> {
+    match DirBuilder::new().mode(0o700).create(directory) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(LedgerError::io("create the directory", directory, error))
+        }
+        _ => Ok(()),
     }
 }
 
