@@ -158,7 +158,8 @@ pub use work::{
     registrar::{
         Busy, Completion, Durability, FencingToken, Lease, LeaseChange, LeaseConflict, LeaseError,
         LeaseReducer, LeaseReducerState, LeaseState, LeaseSummary, LedgerEvent, PublicKey, Registrar,
-        RegistrarBuilder, RegistrarError, ReleaseReason, Signer, helpers,
+        RegistrarBuilder, RegistrarError, ReleaseReason, SignedHead, SignedHeadError, Signer, Viewer,
+        helpers,
     },
     tick::{ClockId, Tick},
 };

@@ -1,31 +1,12 @@
 //! Rows that were changed behind the ledger's back are found and named.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use lease::ledger::{Head, Ledger, LedgerError, NewRecord, SqliteLedger};
+use lease_tests::tamper::tamper;
 use tempfile::TempDir;
 
 use crate::conformance::note;
-
-/// The triggers stop accidents; whoever tampers on purpose drops them and puts them back.
-fn tamper(path: &Path, statements: &str) {
-    let database = rusqlite::Connection::open(path.join("ledger.db")).unwrap();
-    let mut triggers = database
-        .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
-        .unwrap();
-    let triggers: Vec<(String, String)> = triggers
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
-        .unwrap()
-        .collect::<Result<_, _>>()
-        .unwrap();
-    for (name, _) in &triggers {
-        database.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
-    }
-    database.execute_batch(statements).unwrap();
-    for (_, sql) in &triggers {
-        database.execute_batch(sql).unwrap();
-    }
-}
 
 /// A closed ledger of 20 records, every one with a key.
 fn written() -> (PathBuf, Head, TempDir) {

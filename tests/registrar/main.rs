@@ -7,11 +7,15 @@ mod faults;
 #[cfg(test)]
 mod forked;
 #[cfg(test)]
+mod heads;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod processes;
+#[cfg(test)]
+mod rotation;
 #[cfg(test)]
 mod setup;
 #[cfg(test)]

@@ -5,3 +5,4 @@ pub mod failing;
 pub mod faulty;
 pub mod generous;
 pub mod patience;
+pub mod tamper;

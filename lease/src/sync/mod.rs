@@ -23,6 +23,10 @@ pub(crate) use self::std::*;
 // The same question on every face: the models' own threads unwind as std's do.
 pub(crate) use ::std::thread::panicking;
 
+// How many threads the machine has work for; no model asks.
+#[cfg(feature = "work")]
+pub(crate) use ::std::thread::available_parallelism;
+
 /// The guarded value, whether or not a holder panicked.
 ///
 /// No lock in this crate is held while user code runs, and no critical section leaves its data half-changed, so a

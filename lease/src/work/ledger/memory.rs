@@ -129,7 +129,7 @@ impl Ledger for MemoryLedger {
             if run.is_empty() {
                 return walk.finish(verifier);
             }
-            walk.advance(&run, verifier)?;
+            walk.advance(run, verifier)?;
         }
     }
 }

@@ -54,6 +54,16 @@ impl RecordVerifier for () {
     }
 }
 
+impl<V: RecordVerifier + ?Sized> RecordVerifier for &mut V {
+    fn check(&mut self, records: &[EventRecord]) -> Result<(), Objection> {
+        (**self).check(records)
+    }
+
+    fn finish(&mut self, head: &Head) -> Result<(), Objection> {
+        (**self).finish(head)
+    }
+}
+
 impl RecordVerifier for Head {
     fn check(&mut self, records: &[EventRecord]) -> Result<(), Objection> {
         match records.iter().find(|record| record.sequence == self.sequence) {
@@ -155,24 +165,22 @@ impl Walk {
     /// Checks the next run of entries, and shows them to `verifier` as far as their chain is in order.
     pub(super) fn advance(
         &mut self,
-        entries: &[Entry],
+        entries: impl IntoIterator<Item = Entry>,
         verifier: &mut dyn RecordVerifier,
     ) -> Result<(), LedgerError> {
-        let sound = entries
-            .iter()
-            .take_while(|entry| self.step(entry).is_ok())
-            .count();
-        let records: Vec<_> = entries[..sound]
-            .iter()
-            .map(|entry| entry.record.clone())
-            .collect();
+        let mut records = Vec::new();
+        let mut chain = Ok(());
+        for entry in entries {
+            chain = self.step(&entry);
+            if chain.is_err() {
+                break;
+            }
+            records.push(entry.record);
+        }
         if !records.is_empty() {
             verifier.check(&records).map_err(refused)?;
         }
-        match entries.get(sound) {
-            Some(bad) => self.step(bad),
-            None => Ok(()),
-        }
+        chain
     }
 
     /// Where the walk has come to.
@@ -226,7 +234,7 @@ mod tests {
     }
 
     fn fault(entries: &[Entry]) -> (u64, Fault) {
-        match Walk::default().advance(entries, &mut ()) {
+        match Walk::default().advance(entries.to_vec(), &mut ()) {
             Err(LedgerError::BadRecord { sequence, fault }) => (sequence, fault),
             other => panic!("{other:?}"),
         }
@@ -277,7 +285,7 @@ mod tests {
         }
         let mut entries = chain(5);
         entries[3].record.payload.clear();
-        let verdict = |at| match Walk::default().advance(&entries, &mut Dislikes(at)) {
+        let verdict = |at| match Walk::default().advance(entries.clone(), &mut Dislikes(at)) {
             Err(LedgerError::BadRecord { sequence, fault }) => (sequence, fault),
             other => panic!("{other:?}"),
         };
@@ -299,7 +307,7 @@ mod tests {
         let mut last = entries[4].head();
         let verify = |entries: &[Entry], known: &mut Head| {
             let mut walk = Walk::default();
-            walk.advance(entries, known)?;
+            walk.advance(entries.to_vec(), known)?;
             walk.finish(known)
         };
         assert_eq!(verify(&entries, &mut last).unwrap(), last);

@@ -5,12 +5,12 @@ use crate::work::clock::{Clock, SystemClock};
 use crate::work::event::EventRecord;
 use crate::work::ledger::{Ledger, MemoryLedger, NewRecord};
 use crate::work::registrar::core::Core;
-use crate::work::registrar::decide::trust_key;
+use crate::work::registrar::decide::first_key;
 use crate::work::registrar::handle::Shared;
 #[cfg(feature = "sqlite")]
 use crate::work::registrar::opened;
 use crate::work::registrar::projection::Projection;
-use crate::work::registrar::{Registrar, RegistrarError, Signer, writer};
+use crate::work::registrar::{PublicKey, Registrar, RegistrarError, Signer, writer};
 
 /// When a command is acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct RegistrarBuilder {
 }
 
 /// Where the key comes from when the caller brings none.
-pub(super) trait KeySource {
+pub(crate) trait KeySource: Send + Sync {
     /// The key, if there is one.
     fn load(&self) -> Result<Option<Signer>, RegistrarError>;
 
@@ -43,6 +43,30 @@ pub(super) trait KeySource {
 
     /// A ledger has records, but there is no key.
     fn missing(&self) -> RegistrarError;
+
+    /// Puts another key in the old one's place; called inside the ledger's write section.
+    fn replace(&self, signer: &Signer) -> Result<(), RegistrarError>;
+}
+
+/// A key that the caller brought, and keeps.
+struct Brought(Signer);
+
+impl KeySource for Brought {
+    fn load(&self) -> Result<Option<Signer>, RegistrarError> {
+        Ok(Some(self.0.clone()))
+    }
+
+    fn create(&self) -> Result<Signer, RegistrarError> {
+        Ok(self.0.clone())
+    }
+
+    fn missing(&self) -> RegistrarError {
+        untrusted(self.0.public_key())
+    }
+
+    fn replace(&self, _: &Signer) -> Result<(), RegistrarError> {
+        Ok(())
+    }
 }
 
 /// A key that ends with its registrar.
@@ -61,6 +85,17 @@ impl KeySource for NewKey {
         RegistrarError::SignerUntrusted {
             public_key: "of a new signer".to_owned(),
         }
+    }
+
+    fn replace(&self, _: &Signer) -> Result<(), RegistrarError> {
+        Ok(())
+    }
+}
+
+/// The ledger does not trust this key, or no longer.
+pub(super) fn untrusted(key: PublicKey) -> RegistrarError {
+    RegistrarError::SignerUntrusted {
+        public_key: key.to_string(),
     }
 }
 
@@ -116,7 +151,7 @@ impl RegistrarBuilder {
     /// [`RegistrarError::Ledger`] when the ledger cannot be used, [`RegistrarError::SignerUntrusted`] when it has
     /// records and does not trust the key.
     pub fn on(self, ledger: Arc<dyn Ledger>) -> Result<Registrar, RegistrarError> {
-        let shared = self.found(ledger, &NewKey)?;
+        let shared = self.found(ledger, Box::new(NewKey))?;
         Ok(self.handle(shared))
     }
 
@@ -130,7 +165,7 @@ impl RegistrarBuilder {
     /// Those of [`Registrar::open`], and [`RegistrarError::SignerUntrusted`].
     #[cfg(feature = "sqlite")]
     pub fn open(self, path: impl AsRef<std::path::Path>) -> Result<Registrar, RegistrarError> {
-        let shared = opened::share(path.as_ref(), |ledger, key| self.found(ledger, &key))?;
+        let shared = opened::share(path.as_ref(), |ledger, key| self.found(ledger, Box::new(key)))?;
         Ok(self.handle(shared))
     }
 
@@ -140,22 +175,24 @@ impl RegistrarBuilder {
     }
 
     /// Replays the ledger, after making its first record if it has none, and starts the writer.
-    fn found(&self, ledger: Arc<dyn Ledger>, key: &dyn KeySource) -> Result<Arc<Shared>, RegistrarError> {
+    fn found(&self, ledger: Arc<dyn Ledger>, key: Box<dyn KeySource>) -> Result<Arc<Shared>, RegistrarError> {
+        let key = match &self.signer {
+            Some(signer) => Box::new(Brought(signer.clone())),
+            None => key,
+        };
         let session = default_actor();
-        let signer = self.signer_of(&*ledger, key, &session)?;
+        let signer = self.signer_of(&*ledger, &*key, &session)?;
         let mut projection = Projection::new(ledger.epoch()?);
         projection.trust_own(signer.public_key());
         projection.catch_up(&*ledger, self.clock.tick())?;
         if !projection.keys().trusts(signer.public_key()) {
-            return Err(RegistrarError::SignerUntrusted {
-                public_key: signer.public_key().to_string(),
-            });
+            return Err(untrusted(signer.public_key()));
         }
         let clock = Arc::clone(&self.clock);
         let shared = Arc::new(Shared(Arc::new(Core::new(
             ledger,
             clock,
-            signer,
+            (signer, key),
             session,
             self.durability,
             projection,
@@ -175,14 +212,14 @@ impl RegistrarBuilder {
         key: &dyn KeySource,
         session: &str,
     ) -> Result<Signer, RegistrarError> {
-        if let Some(signer) = self.own_signer(key)?
+        if let Some(signer) = key.load()?
             && ledger.head()?.sequence > 0
         {
             return Ok(signer);
         }
         // The ledger is new, or somebody is just making it: inside the section it is one or the other.
         let mut section = ledger.enter()?;
-        let own = self.own_signer(key)?;
+        let own = key.load()?;
         let head = ledger.head()?;
         if head.sequence > 0 {
             return own.ok_or_else(|| key.missing());
@@ -191,20 +228,13 @@ impl RegistrarBuilder {
             Some(signer) => signer,
             None => key.create()?,
         };
-        let first = trust_key(signer.public_key(), Vec::new());
+        let first = first_key(signer.public_key());
         let record = EventRecord::new(first.event_type, session, first.actor_id, first.payload)
             .at(self.clock.wall(), Some(self.clock.tick()));
         section.append(&head, &[NewRecord::from(record)])?;
         drop(section);
         ledger.sync()?;
         Ok(signer)
-    }
-
-    fn own_signer(&self, key: &dyn KeySource) -> Result<Option<Signer>, RegistrarError> {
-        match &self.signer {
-            Some(signer) => Ok(Some(signer.clone())),
-            None => key.load(),
-        }
     }
 }
 

@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use crate::work::registrar::expiry::{self, Now, Verdict};
-use crate::work::registrar::signing::{PublicKey, Signer, Terms, key_added};
+use crate::work::registrar::key_ring;
+use crate::work::registrar::signing::{self, PublicKey, Signer, Terms};
 use crate::work::registrar::{Lease, LeaseError, LeaseReducerState, ReleaseReason};
 use crate::work::tick::Tick;
 
@@ -31,7 +32,7 @@ pub(crate) enum Request {
     },
     ExpireDue,
     Record(Note),
-    TrustKey(PublicKey),
+    Key(KeyChange),
 }
 
 impl Request {
@@ -67,6 +68,13 @@ pub(crate) struct Note {
     pub(crate) payload: Vec<u8>,
 }
 
+/// What is to become of a key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum KeyChange {
+    Trust(PublicKey),
+    Retire(PublicKey),
+}
+
 /// Which lease to revoke.
 #[derive(Clone, Debug)]
 pub(crate) enum Target {
@@ -87,8 +95,8 @@ pub(crate) enum Command {
         strangers: Vec<Revocation>,
     },
     Record(Note),
-    TrustKey {
-        key: PublicKey,
+    Key {
+        change: KeyChange,
         signature: Vec<u8>,
     },
 }
@@ -174,11 +182,24 @@ pub(crate) fn prepare(
                 .collect(),
         },
         Request::Record(note) => Command::Record(note.clone()),
-        Request::TrustKey(key) => Command::TrustKey {
-            key: *key,
-            signature: signer.sign(&key_added(&key.to_bytes())),
+        Request::Key(change) => Command::Key {
+            change: *change,
+            signature: sign_key(*change, now, signer)?,
         },
     })
+}
+
+fn sign_key(change: KeyChange, now: &Now<'_>, signer: &Signer) -> Result<Vec<u8>, LeaseError> {
+    let message = match change {
+        KeyChange::Trust(key) => signing::key_added(&now.ledger, &key.to_bytes()),
+        KeyChange::Retire(key) if key == signer.public_key() => {
+            return Err(key_ring::refused(
+                "this registrar signs with it: rotate it instead",
+            ));
+        }
+        KeyChange::Retire(key) => signing::key_retired(&now.ledger, &key.to_bytes()),
+    };
+    Ok(signer.sign(&message))
 }
 
 fn prepare_issue(

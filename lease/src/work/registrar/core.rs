@@ -9,6 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use crate::sync::{Arc, Condvar, Mutex, OnceLock, lock};
 use crate::work::clock::Clock;
 use crate::work::ledger::{Ledger, LedgerError};
+use crate::work::registrar::builder::{KeySource, untrusted};
 use crate::work::registrar::command::Request;
 use crate::work::registrar::projection::Projection;
 use crate::work::registrar::reply::Reply;
@@ -18,7 +19,9 @@ use crate::work::tick::Tick;
 pub(crate) struct Core {
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) signer: Signer,
+    signer: Mutex<Signer>,
+    /// Where another key comes from when the ledger no longer trusts that one.
+    keys: Box<dyn KeySource>,
     /// Written into every record as its session: which registrar, of which process.
     pub(crate) session: String,
     pub(crate) durability: Durability,
@@ -72,7 +75,7 @@ impl Core {
     pub(crate) fn new(
         ledger: Arc<dyn Ledger>,
         clock: Arc<dyn Clock>,
-        signer: Signer,
+        (signer, keys): (Signer, Box<dyn KeySource>),
         session: String,
         durability: Durability,
         projection: Projection,
@@ -80,7 +83,8 @@ impl Core {
         Self {
             ledger,
             clock,
-            signer,
+            signer: Mutex::new(signer),
+            keys,
             session,
             durability,
             projection: Mutex::new(projection),
@@ -164,6 +168,40 @@ impl Core {
     #[cfg(feature = "sqlite")]
     pub(crate) fn is_closed(&self) -> bool {
         lock(&self.queue).is_closed
+    }
+
+    /// The key to sign with.
+    pub(crate) fn signer(&self) -> Signer {
+        lock(&self.signer).clone()
+    }
+
+    /// The key to sign with on top of this view. If another process has rotated the key, the one it put in its place.
+    pub(super) fn trusted_signer(&self, projection: &mut Projection) -> Result<Signer, RegistrarError> {
+        let signer = self.signer();
+        if projection.keys().trusts(signer.public_key()) {
+            return Ok(signer);
+        }
+        match self.keys.load()? {
+            Some(next) if projection.keys().trusts(next.public_key()) => {
+                self.use_signer(&next, projection);
+                Ok(next)
+            }
+            _ => Err(untrusted(signer.public_key())),
+        }
+    }
+
+    /// Signs with this key from now on, and keeps it where the old one was kept.
+    pub(crate) fn replace_signer(&self, next: &Signer) -> Result<(), RegistrarError> {
+        let section = self.ledger.enter()?;
+        self.keys.replace(next)?;
+        drop(section);
+        self.use_signer(next, &mut lock(&self.projection));
+        Ok(())
+    }
+
+    fn use_signer(&self, next: &Signer, projection: &mut Projection) {
+        projection.trust_own(next.public_key());
+        *lock(&self.signer) = next.clone();
     }
 
     /// Reads what others have appended.

@@ -4,7 +4,7 @@
 //! event that the reducer refuses. The checks stand in the reducer's order.
 
 use crate::work::event::LeaseEvent;
-use crate::work::registrar::command::{Command, Issue, Release, Renewal, Revocation};
+use crate::work::registrar::command::{Command, Issue, KeyChange, Release, Renewal, Revocation};
 use crate::work::registrar::expiry::{self, Now, Verdict};
 use crate::work::registrar::ledger_event::LedgerEvent;
 use crate::work::registrar::limits;
@@ -75,7 +75,7 @@ pub(crate) fn decide(
             lease_id: None,
             is_issue: false,
         }]),
-        Command::TrustKey { key, signature } => Ok(vec![trust_key(*key, signature.clone())]),
+        Command::Key { change, signature } => decide_key(*change, signature, now),
     }
 }
 
@@ -245,12 +245,36 @@ fn decide_due(state: &LeaseReducerState, strangers: &[Revocation], now: &Now<'_>
         .collect()
 }
 
-/// The record that makes a ledger trust a key.
-pub(crate) fn trust_key(key: PublicKey, signature: Vec<u8>) -> Draft {
-    let event = LedgerEvent::KeyAdded {
-        public_key: key.to_bytes().to_vec(),
-        signature,
+/// What is so already needs no record.
+fn decide_key(change: KeyChange, signature: &[u8], now: &Now<'_>) -> Result<Vec<Draft>, Refusal> {
+    let (is_needed, key) = match change {
+        KeyChange::Trust(key) => (now.keys.can_add(key)?, key),
+        KeyChange::Retire(key) => (now.keys.can_retire(key)?, key),
     };
+    let (public_key, signature) = (key.to_bytes().to_vec(), signature.to_vec());
+    let event = match change {
+        _ if !is_needed => return Ok(Vec::new()),
+        KeyChange::Trust(_) => LedgerEvent::KeyAdded {
+            public_key,
+            signature,
+        },
+        KeyChange::Retire(_) => LedgerEvent::KeyRetired {
+            public_key,
+            signature,
+        },
+    };
+    Ok(vec![about_the_ledger(&event)])
+}
+
+/// The record that a ledger begins with: the key that stands in it is trusted for standing there.
+pub(crate) fn first_key(key: PublicKey) -> Draft {
+    about_the_ledger(&LedgerEvent::KeyAdded {
+        public_key: key.to_bytes().to_vec(),
+        signature: Vec::new(),
+    })
+}
+
+fn about_the_ledger(event: &LedgerEvent) -> Draft {
     Draft {
         event_type: event.event_type(),
         actor_id: REGISTRAR.to_owned(),

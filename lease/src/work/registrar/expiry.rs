@@ -7,6 +7,8 @@
 
 use std::collections::HashMap;
 
+use crate::work::registrar::key_ring::KeyRing;
+use crate::work::registrar::token::LedgerId;
 use crate::work::registrar::{Lease, LeaseChange};
 use crate::work::tick::Tick;
 
@@ -19,6 +21,8 @@ pub(crate) struct Now<'a> {
     /// The fencing token that the next lease gets.
     pub(crate) token: u64,
     pub(crate) strangers: &'a Strangers,
+    pub(crate) keys: &'a KeyRing,
+    pub(crate) ledger: LedgerId,
 }
 
 /// What the registrar may do with an active lease that is in somebody's way.

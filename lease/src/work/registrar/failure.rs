@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::sync::Arc;
 use crate::work::event::EventError;
 use crate::work::ledger::LedgerError;
-use crate::work::registrar::{Busy, LeaseError};
+use crate::work::registrar::{Busy, LeaseError, SignedHeadError};
 
 /// A registrar did not do what it was asked; unless it says otherwise, nothing changed.
 #[derive(Clone, Debug, Error)]
@@ -81,6 +81,9 @@ pub enum RegistrarError {
         /// The public key, in hexadecimal.
         public_key: String,
     },
+    /// A signed head cannot be used with this ledger.
+    #[error(transparent)]
+    SignedHead(#[from] SignedHeadError),
     /// The system refused a thread.
     #[error("no thread could be started for the registrar")]
     Thread(#[source] Arc<io::Error>),

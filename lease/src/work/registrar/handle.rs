@@ -3,19 +3,19 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::sync::{Arc, OnceLock};
+use crate::sync::{Arc, OnceLock, lock};
 use crate::work::clock::Clock;
 use crate::work::event::wire::MAX_PAYLOAD;
-use crate::work::event::{EventError, EventRecord, LeaseEvent};
-use crate::work::ledger::{Head, Ledger, Objection, RecordVerifier};
+use crate::work::event::{EventError, LeaseEvent};
+use crate::work::ledger::{Head, Ledger};
 use crate::work::reducer::Reducer as _;
-use crate::work::registrar::command::{IssueRequest, Note, Release, Request, Target};
+use crate::work::registrar::audit;
+use crate::work::registrar::command::{IssueRequest, KeyChange, Note, Release, Request, Target};
 use crate::work::registrar::core::{Core, Queued};
-use crate::work::registrar::projection::Projection;
 use crate::work::registrar::reply::{Answer, Callback, Outcome, Reply, Withdrawable};
 use crate::work::registrar::{
     Completion, Lease, LeaseChange, LeaseError, LeaseReducerState, PublicKey, RegistrarBuilder,
-    RegistrarError, ReleaseReason,
+    RegistrarError, ReleaseReason, SignedHead, Signer,
 };
 use crate::work::tick::Tick;
 
@@ -242,9 +242,47 @@ impl Registrar {
     ///
     /// # Errors
     ///
+    /// [`LeaseError::InvalidInput`] for a key that was [retired](Self::retire) or is none;
     /// [`RegistrarError::Ledger`] when the ledger cannot be used.
     pub fn trust(&self, key: PublicKey) -> Completion<()> {
-        self.command(Request::TrustKey(key), true, |answer| answer.map(drop))
+        self.command(Request::Key(KeyChange::Trust(key)), true, |answer| {
+            answer.map(drop)
+        })
+    }
+
+    /// Ends the trust in another key, for ever. What it signed before stays valid; registrars that sign with it can
+    /// only read from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`LeaseError::InvalidInput`] for a key that the ledger never trusted, and for this registrar's own, which is
+    /// [rotated](Self::rotate_key) instead, so that there is always one left; [`RegistrarError::Ledger`] when the ledger
+    /// cannot be used.
+    pub fn retire(&self, key: PublicKey) -> Completion<()> {
+        self.command(Request::Key(KeyChange::Retire(key)), true, |answer| {
+            answer.map(drop)
+        })
+    }
+
+    /// Signs with another key from now on, and retires the one that it signed with so far.
+    ///
+    /// The new key takes the old one's place beside the ledger, unless the caller brought the old one. Registrars of
+    /// other processes that have the key from there take the new one over at their next command. The steps are: the old
+    /// key vouches for the new one, the file is exchanged, the new key retires the old one. A failure or crash in between
+    /// leaves both trusted and one of them in the file; rotating again completes it. Blocks until it is on disk.
+    ///
+    /// # Errors
+    ///
+    /// [`LeaseError::InvalidInput`] when the key is the present one, or was retired; [`RegistrarError::KeyFile`] when it
+    /// cannot be written; [`RegistrarError::Ledger`] when the ledger cannot be used.
+    pub fn rotate_key(&self, next: &Signer) -> Result<(), RegistrarError> {
+        let old = self.public_key();
+        if next.public_key() == old {
+            return Err(LeaseError::invalid_input("public_key", "it is the present key").into());
+        }
+        self.trust(next.public_key()).wait()?;
+        self.core().replace_signer(next)?;
+        self.retire(old).wait()
     }
 
     /// Takes no more commands, does what is queued, among it what dropped claims left, and syncs.
@@ -269,7 +307,7 @@ impl Registrar {
 
     /// The key that this registrar signs with; its public half.
     pub fn public_key(&self) -> PublicKey {
-        self.core().signer.public_key()
+        self.core().signer().public_key()
     }
 
     /// The ledger, for those who read its history.
@@ -295,21 +333,49 @@ impl Registrar {
     }
 
     /// Walks the whole ledger: every record in its place in the chain, every signature one of a key that was trusted by
-    /// then. Returns the head it ends in.
+    /// then, this registrar's own included. Returns the head it ends in.
     ///
-    /// Whoever has the key and the file can write a history that verifies; a [`Head`] kept elsewhere, verified with
-    /// [`Ledger::verify`], shows that too.
+    /// Whoever has the key and the file can write a history that verifies, and whoever has the file can cut its tail; a
+    /// [`SignedHead`] that is kept elsewhere shows both to [`verify_against`](Self::verify_against).
+    ///
+    /// Cost: every record is read, hashed and applied once; signatures are verified in batches, on other threads where
+    /// there are any.
     ///
     /// # Errors
     ///
     /// [`LedgerError::BadRecord`](crate::ledger::LedgerError::BadRecord) names the first bad record and what is wrong
     /// with it.
     pub fn verify(&self) -> Result<Head, RegistrarError> {
-        let mut signatures = Signatures {
-            projection: Projection::new(1),
-            now: self.core().clock.tick(),
-        };
-        Ok(self.core().ledger.verify(&mut signatures)?)
+        audit::verify(self.ledger(), self.core().clock.tick(), None)
+    }
+
+    /// Verifies the ledger as [`verify`](Self::verify) does, and that it still contains a head that was kept elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// Those of `verify`: a tail that was cut is named by its first missing record, a rewritten history by the record
+    /// whose hash differs from the head's. [`SignedHeadError::OtherLedger`](crate::SignedHeadError::OtherLedger) when the head is of another ledger,
+    /// [`SignedHeadError::Untrusted`](crate::SignedHeadError::Untrusted) when its key was not trusted there.
+    pub fn verify_against(&self, kept: &SignedHead) -> Result<Head, RegistrarError> {
+        audit::verify(self.ledger(), self.core().clock.tick(), Some(kept))
+    }
+
+    /// Where the ledger stands, signed, to be kept elsewhere. Everything up to there is on disk, so that no power cut
+    /// can make it look like a cut tail.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistrarError::Ledger`] when the ledger cannot be read or synced, [`RegistrarError::SignerUntrusted`] when this
+    /// registrar's key was retired.
+    pub fn signed_head(&self) -> Result<SignedHead, RegistrarError> {
+        let core = self.core();
+        core.catch_up()?;
+        let mut projection = lock(&core.projection);
+        let signer = core.trusted_signer(&mut projection)?;
+        let (ledger, head) = (projection.ledger_id(), projection.head());
+        drop(projection);
+        core.ledger.sync()?;
+        Ok(SignedHead::sign(ledger, head, &signer))
     }
 }
 
@@ -419,23 +485,5 @@ pub(crate) fn last_lease(answer: Answer) -> Result<Lease, RegistrarError> {
     match leases.into_iter().next_back() {
         Some(lease) => Ok(lease),
         None => unreachable!("a command on a lease that was done has changed it"),
-    }
-}
-
-/// Verifies signatures along the ledger, with a view of its own that trusts nobody beforehand.
-struct Signatures {
-    projection: Projection,
-    now: Tick,
-}
-
-impl RecordVerifier for Signatures {
-    fn check(&mut self, records: &[EventRecord]) -> Result<(), Objection> {
-        for record in records {
-            self.projection
-                .check(record)
-                .map_err(|reason| Objection::new(record.sequence, reason))?;
-            self.projection.apply(record, self.now);
-        }
-        Ok(())
     }
 }

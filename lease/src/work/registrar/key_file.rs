@@ -1,7 +1,7 @@
 //! The key that lies beside a ledger.
 //!
-//! It is made once, under the ledger's write section, and never half: written to a temporary file, synced, renamed,
-//! and the directory synced. A key that others can read proves nothing and is refused.
+//! It is made, and exchanged, under the ledger's write section, and never half: written to a temporary file, synced,
+//! renamed, and the directory synced. A key that others can read proves nothing and is refused.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -60,17 +60,21 @@ impl KeySource for KeyFile {
 
     fn create(&self) -> Result<Signer, RegistrarError> {
         let signer = Signer::generate();
+        self.replace(&signer)?;
+        Ok(signer)
+    }
+
+    fn replace(&self, signer: &Signer) -> Result<(), RegistrarError> {
         let temporary = self.path.with_extension("new");
-        let written = write(&temporary, &signer).and_then(|()| {
+        let written = write(&temporary, signer).and_then(|()| {
             fs::rename(&temporary, &self.path)?;
             File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()
         });
-        if let Err(error) = written {
+        written.map_err(|error| {
             // The first error is the one to tell; what is left of the file is removed by the next attempt.
             let _ = fs::remove_file(&temporary);
-            return Err(self.failed(error));
-        }
-        Ok(signer)
+            self.failed(error)
+        })
     }
 
     fn missing(&self) -> RegistrarError {

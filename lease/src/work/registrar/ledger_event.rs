@@ -5,7 +5,7 @@ use lease_macros::LeaseEvent;
 /// The events of namespace `ledger`.
 ///
 /// The first key stands in the ledger's first record and is trusted for standing there; every later one is vouched for
-/// by a key that was trusted before it.
+/// by a key that was trusted before it. A retired key's earlier signatures stay valid; it is never trusted again.
 #[derive(Clone, Debug, PartialEq, Eq, LeaseEvent)]
 #[event(namespace = "ledger")]
 pub enum LedgerEvent {
@@ -16,6 +16,16 @@ pub enum LedgerEvent {
         #[event(tag = 1)]
         public_key: Vec<u8>,
         /// The signature of a key that was trusted before; empty for the first.
+        #[event(tag = 2)]
+        signature: Vec<u8>,
+    },
+    /// A key whose signatures hold no longer from here on.
+    #[event(kind = "key_retired", tag = 2)]
+    KeyRetired {
+        /// The public key's 32 bytes.
+        #[event(tag = 1)]
+        public_key: Vec<u8>,
+        /// The signature of a trusted key, which may be the same one.
         #[event(tag = 2)]
         signature: Vec<u8>,
     },

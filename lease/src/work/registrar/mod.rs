@@ -5,6 +5,7 @@
 //! (`decide`). The other half gets commands to it: [`Registrar`] queues them, one writer thread a process decides,
 //! appends, applies, syncs and answers through a [`Completion`].
 
+mod audit;
 mod builder;
 mod busy;
 mod change;
@@ -20,6 +21,7 @@ mod handle;
 pub mod helpers;
 #[cfg(feature = "sqlite")]
 mod key_file;
+mod key_ring;
 mod lease;
 mod ledger_event;
 mod limits;
@@ -28,9 +30,11 @@ mod opened;
 mod projection;
 mod reducer;
 pub(crate) mod reply;
+mod signed_head;
 mod signing;
 mod state;
 mod token;
+mod viewer;
 mod visit;
 mod waiting;
 mod writer;
@@ -48,7 +52,9 @@ pub use self::{
     lease::{Lease, LeaseState, LeaseSummary, ReleaseReason},
     ledger_event::LedgerEvent,
     reducer::LeaseReducer,
+    signed_head::{SignedHead, SignedHeadError},
     signing::{PublicKey, Signer},
     state::LeaseReducerState,
     token::FencingToken,
+    viewer::Viewer,
 };

@@ -9,8 +9,9 @@ use crate::work::event::{EventRecord, LeaseEvent as _};
 use crate::work::ledger::{Head, Ledger, LedgerError, NewRecord, Section};
 use crate::work::reducer::{Reducer as _, ReducerContext};
 use crate::work::registrar::expiry::{Now, Strangers};
+use crate::work::registrar::key_ring::{KeyRing, Statement};
 use crate::work::registrar::ledger_event::LedgerEvent;
-use crate::work::registrar::signing::{self, KeyId, KeyRing, PublicKey};
+use crate::work::registrar::signing::{self, PublicKey};
 use crate::work::registrar::token::{self, LedgerId};
 use crate::work::registrar::{LeaseChange, LeaseError, LeaseReducer, LeaseReducerState};
 use crate::work::tick::Tick;
@@ -29,8 +30,8 @@ pub(crate) struct Projection {
     epoch: u32,
     /// The last record's tick.
     last_tick: Option<Tick>,
-    /// The keys whose records are taken without verifying them again: this registrar's own.
-    own: Option<KeyId>,
+    /// The key whose records are taken without verifying them again while it is trusted: this registrar's own.
+    own: Option<PublicKey>,
 }
 
 impl Projection {
@@ -48,7 +49,7 @@ impl Projection {
     }
 
     pub(crate) fn trust_own(&mut self, key: PublicKey) {
-        self.own = Some(key.id());
+        self.own = Some(key);
     }
 
     pub(crate) fn state(&self) -> &LeaseReducerState {
@@ -84,6 +85,8 @@ impl Projection {
             wall,
             token,
             strangers: &self.strangers,
+            keys: &self.keys,
+            ledger: self.ledger_id,
         }
     }
 
@@ -117,26 +120,69 @@ impl Projection {
 
     /// Applies a record that is in the ledger right after `head`, and returns the lease that it ended.
     pub(crate) fn apply(&mut self, record: &EventRecord, now: Tick) -> Option<String> {
+        match self.step(record) {
+            Step::Change(change) if self.is_vouched_for(&change, record) => self.change(&change, record, now),
+            _ => None,
+        }
+    }
+
+    /// Applies a record as [`apply`](Self::apply) does, but without verifying the signature on a lease: that is left to
+    /// the caller, who gets the statement.
+    ///
+    /// # Errors
+    ///
+    /// Why the record should not be in the ledger, in words; it was not applied.
+    pub(crate) fn apply_unverified(
+        &mut self,
+        record: &EventRecord,
+        now: Tick,
+    ) -> Result<Option<Statement>, String> {
+        let change = match self.step(record) {
+            Step::Change(change) => change,
+            Step::Nothing => return Ok(None),
+            Step::Refused(reason) => return Err(reason.to_owned()),
+        };
+        let lease = self.state().get(lease_id_of(&change));
+        let statement = match signing::signed_part(&change, record, lease) {
+            None => None,
+            Some((message, signature)) => {
+                let statement = self.keys.statement(message, signature);
+                Some(statement.ok_or_else(|| invalid_signature(&change))?)
+            }
+        };
+        self.change(&change, record, now);
+        Ok(statement)
+    }
+
+    /// Goes on to a record; what it says about keys is taken at once, what it says about leases is left to the caller.
+    fn step(&mut self, record: &EventRecord) -> Step {
         self.head = Head {
             sequence: record.sequence,
             hash: record.hash,
         };
-        if record.sequence == 1 {
+        let is_first = record.sequence == 1;
+        if is_first {
             self.ledger_id = record.hash;
         }
         self.last_tick = record.tick.or(self.last_tick);
         if let Ok(Some(event)) = LedgerEvent::from_record(record) {
-            self.apply_key(&event);
-            return None;
+            return if self.keys.apply(&event, &self.ledger_id, is_first) {
+                Step::Nothing
+            } else {
+                Step::Refused("no trusted key vouches for the key it is about")
+            };
         }
         // Events of other families, and what the reducer could not read either.
-        let change = LeaseChange::from_record(record).ok().flatten()?;
-        if !self.is_vouched_for(&change, record) {
-            return None;
+        match LeaseChange::from_record(record) {
+            Ok(Some(change)) => Step::Change(change),
+            _ => Step::Nothing,
         }
+    }
+
+    fn change(&mut self, change: &LeaseChange, record: &EventRecord, now: Tick) -> Option<String> {
         let context = ReducerContext::new(record.sequence);
         Arc::make_mut(&mut self.reducer).apply(record, &context).ok()?;
-        self.note(&change, record, now)
+        self.note(change, record, now)
     }
 
     /// Applies what this registrar has just appended, up to the new head.
@@ -153,56 +199,20 @@ impl Projection {
         ended
     }
 
-    /// Whether everything about a record that somebody had to sign was signed by somebody trusted.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong, in words.
-    pub(crate) fn check(&self, record: &EventRecord) -> Result<(), String> {
-        if let Ok(Some(LedgerEvent::KeyAdded {
-            public_key,
-            signature,
-        })) = LedgerEvent::from_record(record)
-        {
-            let is_first = record.sequence == 1;
-            let is_vouched_for = self.keys.verify(&signing::key_added(&public_key), &signature);
-            return if is_first || is_vouched_for {
-                Ok(())
-            } else {
-                Err("no trusted key vouches for the key it adds".to_owned())
-            };
-        }
-        match LeaseChange::from_record(record) {
-            Ok(Some(change)) if !self.is_vouched_for(&change, record) => Err(LeaseError::InvalidSignature {
-                lease_id: lease_id_of(&change).to_owned(),
-            }
-            .to_string()),
-            _ => Ok(()),
-        }
-    }
-
-    fn apply_key(&mut self, event: &LedgerEvent) {
-        let LedgerEvent::KeyAdded {
-            public_key,
-            signature,
-        } = event;
-        let Ok(key) = <[u8; 32]>::try_from(public_key.as_slice()) else {
-            return;
-        };
-        let is_first = self.head.sequence == 1;
-        if is_first || self.keys.verify(&signing::key_added(&key), signature) {
-            self.keys.add(PublicKey::from_bytes(key));
-        }
-    }
-
     fn is_vouched_for(&self, change: &LeaseChange, record: &EventRecord) -> bool {
         let lease = self.state().get(lease_id_of(change));
         match signing::signed_part(change, record, lease) {
-            Some((_, signature)) if self.own.is_some() && signing::key_of(signature) == self.own => true,
-            Some((message, signature)) => self.keys.verify(&message, signature),
+            Some((_, signature)) if self.is_own(signature) => true,
+            Some((message, signature)) => self.keys.verify(message, signature),
             // Nothing to verify: the chain covers it, and the reducer its sender.
             None => true,
         }
+    }
+
+    /// Whether a signature says that it is of this registrar's key, and that key is still trusted.
+    fn is_own(&self, signature: &[u8]) -> bool {
+        self.own
+            .is_some_and(|own| signing::key_of(signature) == Some(own.id()) && self.keys.trusts(own))
     }
 
     fn note(&mut self, change: &LeaseChange, record: &EventRecord, now: Tick) -> Option<String> {
@@ -215,6 +225,22 @@ impl Projection {
         self.strangers.saw(lease, record.tick, now);
         None
     }
+}
+
+/// What a record is to the view.
+enum Step {
+    Change(LeaseChange),
+    /// Done, or none of its business.
+    Nothing,
+    /// It should not be there.
+    Refused(&'static str),
+}
+
+fn invalid_signature(change: &LeaseChange) -> String {
+    LeaseError::InvalidSignature {
+        lease_id: lease_id_of(change).to_owned(),
+    }
+    .to_string()
 }
 
 /// The lease that a change is about; empty for a conflict, which is about several.

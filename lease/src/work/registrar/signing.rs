@@ -7,12 +7,13 @@
 //!
 //! The fencing token is not signed: it is given inside the write section, after signing, and the chain covers it.
 
-use std::collections::HashMap;
 use std::fmt;
 
-use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signer as _, SigningKey};
 
 use crate::work::event::EventRecord;
+use crate::work::ledger::Head;
+use crate::work::registrar::token::LedgerId;
 use crate::work::registrar::{Lease, LeaseChange};
 use crate::work::tick::ClockId;
 
@@ -50,8 +51,13 @@ impl Signer {
 
     pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
         let mut signature = self.public.id().to_vec();
-        signature.extend_from_slice(&self.key.sign(message).to_bytes());
+        signature.extend_from_slice(&self.sign_plainly(message));
         signature
+    }
+
+    /// The signature without the key's name, for where the key itself stands beside it.
+    pub(crate) fn sign_plainly(&self, message: &[u8]) -> [u8; 64] {
+        self.key.sign(message).to_bytes()
     }
 }
 
@@ -97,37 +103,6 @@ impl fmt::Display for PublicKey {
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PublicKey({self})")
-    }
-}
-
-/// The keys that a ledger trusts.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct KeyRing {
-    keys: HashMap<KeyId, VerifyingKey>,
-}
-
-impl KeyRing {
-    /// Trusts a key from now on. Bytes that are no key are not trusted.
-    pub(crate) fn add(&mut self, key: PublicKey) {
-        if let Ok(verifying) = VerifyingKey::from_bytes(&key.0) {
-            self.keys.insert(key.id(), verifying);
-        }
-    }
-
-    pub(crate) fn trusts(&self, key: PublicKey) -> bool {
-        self.keys.contains_key(&key.id())
-    }
-
-    /// Whether a trusted key signed exactly `message`.
-    pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
-        let Some((id, signature)) = signature.split_first_chunk::<8>() else {
-            return false;
-        };
-        let (Some(key), Ok(signature)) = (self.keys.get(id), ed25519_dalek::Signature::from_slice(signature))
-        else {
-            return false;
-        };
-        key.verify_strict(message, &signature).is_ok()
     }
 }
 
@@ -196,9 +171,23 @@ impl<'a> Terms<'a> {
     }
 }
 
-/// What a trusted key signs when it vouches for another.
-pub(crate) fn key_added(key: &[u8]) -> Vec<u8> {
-    Message::new("lease 1 key added").field(key).bytes
+/// What a trusted key signs when it vouches for another, in one ledger.
+pub(crate) fn key_added(ledger: &LedgerId, key: &[u8]) -> Vec<u8> {
+    Message::new("lease 1 key added").field(ledger).field(key).bytes
+}
+
+/// What a trusted key signs when it ends the trust in a key, in one ledger.
+pub(crate) fn key_retired(ledger: &LedgerId, key: &[u8]) -> Vec<u8> {
+    Message::new("lease 1 key retired").field(ledger).field(key).bytes
+}
+
+/// What is signed about where a ledger stands.
+pub(crate) fn head(ledger: &LedgerId, head: &Head) -> Vec<u8> {
+    Message::new("lease 1 head")
+        .field(ledger)
+        .number(head.sequence)
+        .field(&head.hash)
+        .bytes
 }
 
 /// Canonical bytes: every field preceded by its length.
@@ -297,6 +286,8 @@ pub(crate) fn signed_part<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::work::registrar::LedgerEvent;
+    use crate::work::registrar::key_ring::KeyRing;
 
     fn terms() -> Terms<'static> {
         Terms {
@@ -313,7 +304,11 @@ mod tests {
 
     fn ring(signer: &Signer) -> KeyRing {
         let mut ring = KeyRing::default();
-        ring.add(signer.public_key());
+        let first = LedgerEvent::KeyAdded {
+            public_key: signer.public_key().to_bytes().to_vec(),
+            signature: Vec::new(),
+        };
+        assert!(ring.apply(&first, &[0; 32], true));
         ring
     }
 
@@ -321,7 +316,7 @@ mod tests {
     fn a_signature_holds_for_the_terms_it_was_made_for() {
         let signer = Signer::generate();
         let message = terms().renewed();
-        assert!(ring(&signer).verify(&message, &signer.sign(&message)));
+        assert!(ring(&signer).verify(message.clone(), &signer.sign(&message)));
     }
 
     #[test]
@@ -361,7 +356,7 @@ mod tests {
             },
         ];
         for other in others {
-            assert!(!ring.verify(&other.renewed(), &signature), "{other:?}");
+            assert!(!ring.verify(other.renewed(), &signature), "{other:?}");
         }
     }
 
@@ -369,8 +364,8 @@ mod tests {
     fn a_signature_of_one_kind_is_worth_nothing_for_another() {
         let signer = Signer::generate();
         let signature = signer.sign(&terms().renewed());
-        assert!(!ring(&signer).verify(&terms().issued(0, 0, 0), &signature));
-        assert!(!ring(&signer).verify(&terms().revoked(""), &signature));
+        assert!(!ring(&signer).verify(terms().issued(0, 0, 0), &signature));
+        assert!(!ring(&signer).verify(terms().revoked(""), &signature));
     }
 
     #[test]
@@ -388,9 +383,9 @@ mod tests {
         let (signer, stranger) = (Signer::generate(), Signer::generate());
         let message = terms().renewed();
         let mut forged = stranger.sign(&message);
-        assert!(!ring(&signer).verify(&message, &forged));
+        assert!(!ring(&signer).verify(message.clone(), &forged));
         forged[..8].copy_from_slice(&signer.public_key().id());
-        assert!(!ring(&signer).verify(&message, &forged));
+        assert!(!ring(&signer).verify(message.clone(), &forged));
     }
 
     #[test]
@@ -399,7 +394,7 @@ mod tests {
         let message = terms().renewed();
         let whole = signer.sign(&message);
         for len in 0..whole.len() {
-            assert!(!ring(&signer).verify(&message, &whole[..len]));
+            assert!(!ring(&signer).verify(message.clone(), &whole[..len]));
         }
     }
 

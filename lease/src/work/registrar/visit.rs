@@ -9,13 +9,14 @@ use std::mem;
 
 use crate::work::event::EventRecord;
 use crate::work::ledger::{LedgerError, NewRecord, Section};
+use crate::work::registrar::builder::untrusted;
 use crate::work::registrar::command::Command;
 use crate::work::registrar::core::Core;
 use crate::work::registrar::decide::{Draft, Refusal, decide};
 use crate::work::registrar::projection::Projection;
 use crate::work::registrar::reply::Outcome;
 use crate::work::registrar::writer::{Fate, Signed};
-use crate::work::registrar::{LeaseError, LeaseReducerState, RegistrarError};
+use crate::work::registrar::{LeaseError, LeaseReducerState, PublicKey, RegistrarError};
 use crate::work::tick::Tick;
 
 pub(super) struct Visit<'a> {
@@ -80,6 +81,17 @@ impl<'a> Visit<'a> {
                 self.append_group();
             }
         }
+    }
+
+    /// Whether the ledger still trusts this key.
+    pub(super) fn trusts(&self, key: PublicKey) -> bool {
+        self.projection.keys().trusts(key)
+    }
+
+    /// A command whose key was retired since it was signed.
+    pub(super) fn sign_again(&mut self, signed: Signed) {
+        let error = untrusted(signed.signer);
+        self.fate.retry(signed, &error);
     }
 
     /// Appends what is still to be appended.
@@ -222,7 +234,7 @@ fn touch(command: &Command, state: &LeaseReducerState) -> Touch {
         Command::Renew(renewal) => work_of(&renewal.lease_id),
         Command::Release(release) => work_of(&release.lease_id),
         Command::Revoke(revocation) => work_of(&revocation.lease_id),
-        Command::Record(_) | Command::TrustKey { .. } => Touch::Nothing,
-        Command::ExpireDue { .. } => Touch::Everything,
+        Command::Record(_) => Touch::Nothing,
+        Command::ExpireDue { .. } | Command::Key { .. } => Touch::Everything,
     }
 }

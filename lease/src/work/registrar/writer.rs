@@ -17,7 +17,7 @@ use crate::work::registrar::projection::Projection;
 use crate::work::registrar::reply::{Answer, Reply};
 use crate::work::registrar::visit::Visit;
 use crate::work::registrar::waiting::{WaitList, Waiter};
-use crate::work::registrar::{Durability, RegistrarError};
+use crate::work::registrar::{Durability, PublicKey, RegistrarError, Signer};
 
 /// How often somebody who waits for a work item looks at what other processes did.
 const POLL: Duration = Duration::from_millis(10);
@@ -81,6 +81,7 @@ pub(super) struct Signed {
     pub(super) queued: Queued,
     pub(super) command: Command,
     signings: u32,
+    pub(super) signer: PublicKey,
 }
 
 /// What became of a round's commands.
@@ -127,7 +128,7 @@ impl Fate {
         }
     }
 
-    /// Somebody appended although the section was ours: a ledger without a section. Try again, but not for ever.
+    /// It cannot be appended as it was signed, through no fault of its own. Try again, but not for ever.
     pub(super) fn retry(&mut self, signed: Signed, error: &RegistrarError) {
         if signed.signings < SIGNINGS {
             self.again.push((signed.queued, signed.signings));
@@ -178,10 +179,10 @@ impl Core {
             }
             return Vec::new();
         }
-        let projection = lock(&self.projection);
+        let (signer, projection) = (self.signer(), lock(&self.projection));
         let now = self.clock.tick();
-        let mut next =
-            lines.take_first_if(|first| !matches!(self.sign(first, &projection), Err(Refusal::Busy(_))));
+        let mut next = lines
+            .take_first_if(|first| !matches!(self.sign(first, &projection, &signer), Err(Refusal::Busy(_))));
         for mut late in lines.take_if(|waiter| waiter.patience.is_none_or(|until| now.has_reached(&until))) {
             late.patience = None;
             next.push(late);
@@ -215,17 +216,25 @@ impl Core {
             fate.fail(todo.into_iter().map(|(queued, _)| queued), &error);
             return Vec::new();
         }
-        let projection = lock(&self.projection);
+        let mut projection = lock(&self.projection);
+        let signer = match self.trusted_signer(&mut projection) {
+            Ok(signer) => signer,
+            Err(error) => {
+                fate.fail(todo.into_iter().map(|(queued, _)| queued), &error);
+                return Vec::new();
+            }
+        };
         let mut all_signed = Vec::with_capacity(todo.len());
         for (queued, signings) in todo {
             if queued.reply.is_withdrawn() {
                 continue;
             }
-            match self.sign(&queued, &projection) {
+            match self.sign(&queued, &projection, &signer) {
                 Ok(command) => all_signed.push(Signed {
                     queued,
                     command,
                     signings: signings + 1,
+                    signer: signer.public_key(),
                 }),
                 Err(refusal) if all_signed.is_empty() => fate.refuse_at(queued, signings + 1, refusal),
                 Err(_) => fate.again.push((queued, signings)),
@@ -236,9 +245,9 @@ impl Core {
 
     /// Fixes and signs one command. What the state outside refuses needs no turn in the section: it was caught up after
     /// the command came.
-    fn sign(&self, queued: &Queued, projection: &Projection) -> Result<Command, Refusal> {
+    fn sign(&self, queued: &Queued, projection: &Projection, signer: &Signer) -> Result<Command, Refusal> {
         let now = projection.now(self.clock.tick(), self.clock.wall(), 0);
-        let command = prepare(&queued.request, projection.state(), &now, &self.signer)?;
+        let command = prepare(&queued.request, projection.state(), &now, signer)?;
         decide(projection.state(), &command, &now)?;
         Ok(command)
     }
@@ -257,6 +266,10 @@ impl Core {
         }
         let mut visit = Visit::new(self, &mut *section, &mut projection, fate);
         for signed in all_signed {
+            if !visit.trusts(signed.signer) {
+                visit.sign_again(signed);
+                continue;
+            }
             visit.take(signed);
         }
         visit.leave();

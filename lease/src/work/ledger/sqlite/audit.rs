@@ -33,14 +33,11 @@ pub(super) fn verify(
         let unregistered = run.iter().position(|(entry, registered)| {
             entry.unique_key.is_some() && *registered != Some(entry.record.sequence)
         });
-        let entries: Vec<_> = run.into_iter().map(|(entry, _)| entry).collect();
-        let Some(index) = unregistered else {
-            walk.advance(&entries, verifier)?;
-            continue;
-        };
-        // What is wrong with the chain up to this record comes first.
-        walk.advance(&entries[..=index], verifier)?;
-        return Err(not_registered(&entries[index]));
+        let bad = unregistered.map(|index| not_registered(&run[index].0));
+        // What is wrong with the chain up to that record comes first.
+        let sound = unregistered.map_or(run.len(), |index| index + 1);
+        walk.advance(run.into_iter().take(sound).map(|(entry, _)| entry), verifier)?;
+        bad.map_or(Ok(()), Err)?;
     }
 }
 

@@ -68,6 +68,23 @@ impl Identity {
 }
 
 impl Directory {
+    /// The directory at `path` if it holds a ledger, or at least the beginning of one.
+    pub(super) fn existing(path: &Path) -> Result<Self, LedgerError> {
+        match path.symlink_metadata() {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(not_a_ledger(path, "there is nothing"));
+            }
+            Err(error) => return Err(LedgerError::io("look at", path, error)),
+        }
+        let directory = Self::prepare(path)?;
+        if directory.has_database() {
+            Ok(directory)
+        } else {
+            Err(not_a_ledger(path, "it holds no database"))
+        }
+    }
+
     /// The ledger's directory at `path`, made if there is nothing there.
     pub(super) fn prepare(path: &Path) -> Result<Self, LedgerError> {
         make(path)?;

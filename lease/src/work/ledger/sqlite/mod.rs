@@ -96,7 +96,17 @@ impl SqliteLedger {
     ///
     /// Those of [`open`](Self::open).
     pub fn open_with_patience(path: impl AsRef<Path>, patience: Duration) -> Result<Self, LedgerError> {
-        Self::open_as(path.as_ref(), Moved::Refuse, patience)
+        Self::open_as(Directory::prepare(path.as_ref())?, Moved::Refuse, patience)
+    }
+
+    /// Opens the ledger in this directory, and makes none if there is none: for those who only want to look.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open), and [`NotALedger`](LedgerError::NotALedger) when there is nothing or an empty
+    /// directory.
+    pub fn open_existing(path: impl AsRef<Path>) -> Result<Self, LedgerError> {
+        Self::open_as(Directory::existing(path.as_ref())?, Moved::Refuse, PATIENCE)
     }
 
     /// Opens a ledger that was copied or moved to another file system, and makes it at home where it is now.
@@ -109,12 +119,11 @@ impl SqliteLedger {
     /// Those of [`open`](Self::open), and [`BadRecord`](LedgerError::BadRecord) or [`Damaged`](LedgerError::Damaged) when
     /// the copy is not whole; then it stays as it is.
     pub fn adopt(path: impl AsRef<Path>) -> Result<Self, LedgerError> {
-        Self::open_as(path.as_ref(), Moved::Adopt, PATIENCE)
+        Self::open_as(Directory::prepare(path.as_ref())?, Moved::Adopt, PATIENCE)
     }
 
-    fn open_as(path: &Path, moved: Moved, patience: Duration) -> Result<Self, LedgerError> {
+    fn open_as(directory: Directory, moved: Moved, patience: Duration) -> Result<Self, LedgerError> {
         storage::check_version(rusqlite::version_number())?;
-        let directory = Directory::prepare(path)?;
         let opened = registry::share(directory.identity(), || Shared::open(directory, moved, patience));
         let shared = opened.map_err(|error| error.after(patience))?;
         let ledger = Self { shared, patience };

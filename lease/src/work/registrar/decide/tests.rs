@@ -9,6 +9,7 @@ use crate::work::event::EventRecord;
 use crate::work::reducer::{Reducer as _, ReducerContext};
 use crate::work::registrar::command::{IssueRequest, Release, Request, Target, prepare};
 use crate::work::registrar::expiry::Strangers;
+use crate::work::registrar::key_ring::KeyRing;
 use crate::work::registrar::{LeaseReducer, LeaseState, ReleaseReason, Signer};
 use crate::work::tick::ClockId;
 
@@ -18,6 +19,7 @@ const TTL: Duration = Duration::from_secs(10);
 struct World {
     reducer: LeaseReducer,
     strangers: Strangers,
+    keys: KeyRing,
     signer: Signer,
     tick: Tick,
     wall: u64,
@@ -29,6 +31,7 @@ impl World {
         Self {
             reducer: LeaseReducer::new(),
             strangers: Strangers::default(),
+            keys: KeyRing::default(),
             signer: Signer::from_bytes(&[7; 32]),
             tick: Tick::new(1_000, 1_000, ClockId::of(b"boot", b"")),
             wall: 1_000_000_000_000,
@@ -50,6 +53,8 @@ impl World {
             wall: self.wall,
             token: self.state().last_fencing_token() + 1,
             strangers: &self.strangers,
+            keys: &self.keys,
+            ledger: [0; 32],
         }
     }
 

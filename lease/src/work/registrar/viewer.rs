@@ -1,0 +1,117 @@
+//! A look at a ledger by somebody who cannot write it.
+
+use std::fmt;
+#[cfg(feature = "sqlite")]
+use std::path::Path;
+
+use crate::sync::{Arc, Mutex, lock};
+use crate::work::clock::{Clock, SystemClock};
+#[cfg(feature = "sqlite")]
+use crate::work::ledger::SqliteLedger;
+use crate::work::ledger::{Head, Ledger};
+use crate::work::reducer::Reducer as _;
+use crate::work::registrar::projection::Projection;
+use crate::work::registrar::{LeaseReducerState, RegistrarError, SignedHead, audit};
+
+/// Answers questions about a registrar's ledger, and verifies it, without a key and without the right to change it.
+///
+/// Others may write to the ledger meanwhile; each question sees everything that is in it by then.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::{sync::Arc, time::Duration};
+/// use lease::{Registrar, Viewer, ledger::MemoryLedger};
+///
+/// let ledger = Arc::new(MemoryLedger::new());
+/// let jobs = Registrar::builder().on(ledger.clone())?;
+/// let viewer = Viewer::on(ledger);
+/// assert_eq!(viewer.query(|state| state.active_count())?, 0);
+///
+/// jobs.issue("nightly/report", Duration::from_secs(60)).wait()?;
+/// assert!(viewer.query(|state| state.has_active_lease("nightly/report"))?);
+/// viewer.verify()?;
+/// # Ok(()) }
+/// ```
+pub struct Viewer {
+    ledger: Arc<dyn Ledger>,
+    clock: SystemClock,
+    projection: Mutex<Projection>,
+}
+
+impl Viewer {
+    /// Looks at the ledger at `path`; makes none if there is none, and needs no key.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistrarError::Ledger`] when there is no ledger or it cannot be used.
+    #[cfg(feature = "sqlite")]
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, RegistrarError> {
+        Ok(Self::on(Arc::new(SqliteLedger::open_existing(path)?)))
+    }
+
+    /// Looks at any ledger.
+    pub fn on(ledger: Arc<dyn Ledger>) -> Self {
+        Self {
+            ledger,
+            clock: SystemClock::new(),
+            projection: Mutex::new(Projection::new(1)),
+        }
+    }
+
+    /// The ledger, for those who read its history.
+    pub fn ledger(&self) -> &dyn Ledger {
+        &*self.ledger
+    }
+
+    /// The clock by which to ask what is expired: the machine's.
+    pub fn clock(&self) -> &dyn Clock {
+        &self.clock
+    }
+
+    /// Asks the state that includes everything in the ledger by now. What nobody trusted has signed is not in it.
+    ///
+    /// Cost: the first question verifies the whole ledger, later ones what was appended since.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistrarError::Ledger`] when the ledger cannot be read.
+    pub fn query<R>(&self, question: impl FnOnce(&LeaseReducerState) -> R) -> Result<R, RegistrarError> {
+        let snapshot = {
+            let mut projection = lock(&self.projection);
+            if projection.head() == Head::default()
+                && let Ok(verified) = audit::replay(&*self.ledger, self.clock.tick())
+            {
+                *projection = verified;
+            }
+            // If something in it is bad, this takes what is good.
+            projection.catch_up(&*self.ledger, self.clock.tick())?;
+            projection.snapshot()
+        };
+        Ok(question(snapshot.state()))
+    }
+
+    /// See [`Registrar::verify`](crate::Registrar::verify).
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::BadRecord`](crate::ledger::LedgerError::BadRecord) names the first bad record and what is wrong
+    /// with it.
+    pub fn verify(&self) -> Result<Head, RegistrarError> {
+        audit::verify(&*self.ledger, self.clock.tick(), None)
+    }
+
+    /// See [`Registrar::verify_against`](crate::Registrar::verify_against).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`verify`](Self::verify), and [`RegistrarError::SignedHead`].
+    pub fn verify_against(&self, kept: &SignedHead) -> Result<Head, RegistrarError> {
+        audit::verify(&*self.ledger, self.clock.tick(), Some(kept))
+    }
+}
+
+impl fmt::Debug for Viewer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Viewer").finish_non_exhaustive()
+    }
+}
