@@ -1,6 +1,6 @@
 //! Handles: every wrong one is told apart, and none ever matches another object.
 
-use lease::{ControlBlockHandle, LockError, Pool, StrongLease};
+use lease::{CloneError, ControlBlockHandle, LockError, Pool, StrongLease};
 
 #[test]
 fn handle_leads_to_its_object_and_counts_a_lease() {
@@ -122,4 +122,39 @@ fn bits_survive_the_round_trip() {
     assert_eq!(ControlBlockHandle::from_bits(handle.to_bits()), handle);
     assert!(!handle.is_null());
     assert!(format!("{handle:?}").starts_with("ControlBlockHandle("));
+}
+
+#[test]
+fn handle_of_a_payload_with_too_many_leases_is_refused() {
+    let pool = Pool::new();
+    let lease = pool.acquire(1);
+    let handle = StrongLease::handle(&lease);
+    let limit = 1 << 24;
+    for _ in 1..limit {
+        std::mem::forget(lease.clone());
+    }
+    assert_eq!(StrongLease::strong_count(&lease), limit as usize);
+    assert_eq!(
+        pool.try_lock(handle).unwrap_err(),
+        LockError::TooManyLeases { limit }
+    );
+    assert_eq!(
+        StrongLease::try_clone(&lease).unwrap_err(),
+        CloneError::TooManyLeases { limit }
+    );
+    assert_eq!(
+        StrongLease::strong_count(&lease),
+        limit as usize,
+        "a refusal adds nothing"
+    );
+}
+
+#[test]
+fn handle_of_a_slot_in_waiting_was_never_given_out() {
+    let pool = Pool::builder().capacity(1).build();
+    let first = StrongLease::handle(&pool.acquire(1));
+    let next = ControlBlockHandle::from_bits(first.to_bits() + (1 << 32));
+    assert_eq!(pool.try_lock(next).unwrap_err(), LockError::Unknown);
+    let lease = pool.acquire(2);
+    assert_eq!(StrongLease::handle(&lease), next);
 }

@@ -92,3 +92,15 @@ fn a_cyclic_constructor_that_panics_leaves_nothing() {
     assert!(kept.unwrap().release());
     assert_eq!(pool.stats().live, 0);
 }
+
+#[test]
+fn an_iteration_that_has_ended_stays_ended() {
+    let pool = Pool::builder().segment_bytes(16 << 10).build();
+    let first = pool.acquire(1);
+    let mut iteration = pool.iter();
+    assert!(iteration.next().is_some());
+    assert!(iteration.next().is_none());
+    let later: Vec<_> = (0..5000).map(|n| pool.acquire(n)).collect();
+    assert!(iteration.next().is_none());
+    drop((first, later));
+}

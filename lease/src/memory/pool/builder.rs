@@ -6,6 +6,7 @@ use super::recycle::Recycling;
 use super::store::Options;
 use super::{magazine, segment};
 use crate::memory::strategy::{MemoryStrategy, System};
+use crate::sync::const_fn;
 
 /// Describes a [`Pool`]: its capacity and its segments. Usable in a `const`.
 ///
@@ -75,29 +76,33 @@ impl<T> PoolBuilder<T> {
         self
     }
 
-    /// The pool, with segments from the system allocator.
-    ///
-    /// # Panics
-    ///
-    /// If the description makes no pool; [`try_build`](Self::try_build) says it as an error. In a `const` or `static` the
-    /// panic is a compile error.
-    #[track_caller]
-    pub const fn build(self) -> Pool<T> {
-        self.build_in(System)
+    const_fn! {
+        /// The pool, with segments from the system allocator.
+        ///
+        /// # Panics
+        ///
+        /// If the description makes no pool; [`try_build`](Self::try_build) says it as an error. In a `const` or `static` the
+        /// panic is a compile error.
+        #[track_caller]
+        pub const fn build(self) -> Pool<T> {
+            self.build_in(System)
+        }
     }
 
-    /// The pool, with segments from `strategy`.
-    ///
-    /// # Panics
-    ///
-    /// As [`build`](Self::build).
-    #[track_caller]
-    pub const fn build_in<S: MemoryStrategy + 'static>(self, strategy: S) -> Pool<T, S> {
-        match self.options() {
-            Ok(options) => Pool::with_options(options, strategy),
-            Err(PoolBuildError::ZeroCapacity) => panic!("a pool needs a capacity of at least one"),
-            Err(PoolBuildError::SegmentBytes { .. }) => {
-                panic!("no segment size: a power of two from 16384 to 2097152")
+    const_fn! {
+        /// The pool, with segments from `strategy`.
+        ///
+        /// # Panics
+        ///
+        /// As [`build`](Self::build).
+        #[track_caller]
+        pub const fn build_in<S: MemoryStrategy + 'static>(self, strategy: S) -> Pool<T, S> {
+            match self.options() {
+                Ok(options) => Pool::with_options(options, strategy),
+                Err(PoolBuildError::ZeroCapacity) => panic!("a pool needs a capacity of at least one"),
+                Err(PoolBuildError::SegmentBytes { .. }) => {
+                    panic!("no segment size: a power of two from 16384 to 2097152")
+                }
             }
         }
     }

@@ -259,8 +259,16 @@ impl ControlWord {
             if seen.generation() < generation {
                 return Lookup::NeverIssued;
             }
-            if seen.generation() > generation || seen.strong() == 0 {
+            if seen.generation() > generation {
                 return Lookup::Stale;
+            }
+            if seen.strong() == 0 {
+                // A free slot has the generation it will give out next.
+                return if seen.is_free() {
+                    Lookup::NeverIssued
+                } else {
+                    Lookup::Stale
+                };
             }
             if seen.strong() >= MAX_STRONG {
                 return Lookup::Full;

@@ -69,6 +69,12 @@ pub enum LockError {
     /// No pool ever gave out this handle.
     #[error("the handle was never given out")]
     Unknown,
+    /// The object has as many strong leases as can be counted.
+    #[error("the payload already has {limit} strong leases")]
+    TooManyLeases {
+        /// The limit.
+        limit: u32,
+    },
 }
 
 /// A payload has as many strong leases as can be counted; nothing changed.

@@ -14,7 +14,8 @@ use crate::memory::strategy::{MemoryStrategy, System};
 /// Leases on the objects in a pool, one after another; made by [`Pool::iter`].
 ///
 /// Weakly consistent: an object that is there during the whole iteration is visited once, one that comes or goes
-/// meanwhile may or may not be.
+/// meanwhile may or may not be. Like [`StrongLease::clone`] it aborts the process at an object that has 16,777,216 strong
+/// leases already.
 #[must_use = "iterators do nothing unless they are used"]
 pub struct Iter<'pool, T, S: MemoryStrategy + 'static = System> {
     pool: &'pool Pool<T, S>,
@@ -62,7 +63,15 @@ impl<T, S: MemoryStrategy + 'static> Iterator for Iter<'_, T, S> {
                     }
                 }
             }
-            self.current = Some(self.pool.shared()?.segment(self.next_segment)?);
+            self.current = self
+                .pool
+                .shared()
+                .and_then(|shared| shared.segment(self.next_segment));
+            if self.current.is_none() {
+                // No segment has this number, so that none that joins later is visited after the end.
+                self.next_segment = usize::MAX;
+                return None;
+            }
             self.next_segment += 1;
             self.next_slot = 0;
         }

@@ -44,7 +44,7 @@ use std::process;
 use std::ptr::{self, NonNull};
 
 pub use self::builder::PoolBuilder;
-use self::control_word::Lookup;
+use self::control_word::{Lookup, MAX_STRONG};
 pub use self::error::{AcquireError, CloneError, LiveSlot, LockError, PoolBuildError, ShutdownError};
 pub use self::handle::ControlBlockHandle;
 pub use self::iter::Iter;
@@ -57,7 +57,8 @@ pub use self::strong::StrongLease;
 pub use self::unique::UniqueLease;
 pub use self::weak::WeakLease;
 use crate::memory::strategy::{MemoryStrategy, System};
-use crate::sync::global;
+use crate::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use crate::sync::{Mutex, const_fn, lock};
 
 /// A pool of objects on lease.
 ///
@@ -83,11 +84,11 @@ use crate::sync::global;
 /// 32 GiB of segments: so much can be named by handles.
 pub struct Pool<T, S: MemoryStrategy + 'static = System> {
     /// Null until first use; never changes after that.
-    shared: global::AtomicPtr<Shared>,
+    shared: AtomicPtr<Shared>,
     /// The strategy, until first use.
-    strategy: global::Mutex<Option<S>>,
+    strategy: Mutex<Option<S>>,
     options: Options,
-    closed: global::AtomicBool,
+    closed: AtomicBool,
     /// Invariant: a pool takes in and gives out payloads of exactly one type.
     payload: PhantomData<*mut T>,
 }
@@ -98,9 +99,11 @@ unsafe impl<T: Send + Sync, S: MemoryStrategy + 'static> Send for Pool<T, S> {}
 unsafe impl<T: Send + Sync, S: MemoryStrategy + 'static> Sync for Pool<T, S> {}
 
 impl<T> Pool<T> {
-    /// An unbounded pool on the system allocator.
-    pub const fn new() -> Self {
-        PoolBuilder::new().build()
+    const_fn! {
+        /// An unbounded pool on the system allocator.
+        pub const fn new() -> Self {
+            PoolBuilder::new().build()
+        }
     }
 
     /// Describes a pool that is bounded, or has segments of a certain size.
@@ -110,18 +113,22 @@ impl<T> Pool<T> {
 }
 
 impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
-    /// An unbounded pool on this strategy.
-    pub const fn new_in(strategy: S) -> Self {
-        PoolBuilder::new().build_in(strategy)
+    const_fn! {
+        /// An unbounded pool on this strategy.
+        pub const fn new_in(strategy: S) -> Self {
+            PoolBuilder::new().build_in(strategy)
+        }
     }
 
-    const fn with_options(options: Options, strategy: S) -> Self {
-        Self {
-            shared: global::AtomicPtr::new(ptr::null_mut()),
-            strategy: global::Mutex::new(Some(strategy)),
-            options,
-            closed: global::AtomicBool::new(false),
-            payload: PhantomData,
+    const_fn! {
+        const fn with_options(options: Options, strategy: S) -> Self {
+            Self {
+                shared: AtomicPtr::new(ptr::null_mut()),
+                strategy: Mutex::new(Some(strategy)),
+                options,
+                closed: AtomicBool::new(false),
+                payload: PhantomData,
+            }
         }
     }
 
@@ -131,7 +138,11 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     ///
     /// If the payload has 16,777,216 strong leases already, as [`StrongLease::clone`].
     pub fn lock(&self, handle: ControlBlockHandle<T>) -> Option<StrongLease<T>> {
-        self.try_lock(handle).ok()
+        match self.try_lock(handle) {
+            Ok(lease) => Some(lease),
+            Err(LockError::TooManyLeases { .. }) => process::abort(),
+            Err(_) => None,
+        }
     }
 
     /// A strong lease on the object that the handle names.
@@ -148,7 +159,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
             Lookup::Locked => Ok(unsafe { StrongLease::from_slot(slot) }),
             Lookup::Stale => Err(LockError::Stale),
             Lookup::NeverIssued => Err(LockError::Unknown),
-            Lookup::Full => process::abort(),
+            Lookup::Full => Err(LockError::TooManyLeases { limit: MAX_STRONG }),
         }
     }
 
@@ -164,15 +175,21 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     /// assert_eq!(*lease, 1);
     /// ```
     pub fn close(&self) {
-        self.closed.store(true, global::Ordering::Release);
-        if let Some(shared) = self.shared() {
+        self.closed.store(true, Ordering::Release);
+        // Under the lock under which the pool is opened: whoever has opened it is seen here, and whoever opens it later,
+        // or finds it open because of that, sees it closed before waiting.
+        let shared = {
+            let _strategy = lock(&self.strategy);
+            self.shared()
+        };
+        if let Some(shared) = shared {
             shared.wake_all();
         }
     }
 
     /// Whether [`close`](Self::close) was called.
     pub fn is_closed(&self) -> bool {
-        self.closed.load(global::Ordering::Acquire)
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Leases on all live objects, one after another; see [`Iter`].
@@ -247,7 +264,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     }
 
     fn shared(&self) -> Option<&'static Shared> {
-        let shared = NonNull::new(self.shared.load(global::Ordering::Acquire))?;
+        let shared = NonNull::new(self.shared.load(Ordering::Acquire))?;
         // SAFETY: it was made from a `&'static Shared` in `open_first`.
         Some(unsafe { shared.as_ref() })
     }
@@ -261,7 +278,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
 
     #[cold]
     fn open_first(&self) -> Result<&'static Shared, AcquireError> {
-        let mut strategy = global::lock(&self.strategy);
+        let mut strategy = lock(&self.strategy);
         let Some(given) = strategy.take() else {
             return Ok(self
                 .shared()
@@ -270,7 +287,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
         match Shared::open(self.options, SlotLayout::of::<T>(), given) {
             Ok(shared) => {
                 self.shared
-                    .store(ptr::from_ref(shared).cast_mut(), global::Ordering::Release);
+                    .store(ptr::from_ref(shared).cast_mut(), Ordering::Release);
                 Ok(shared)
             }
             Err((given, error)) => {

@@ -15,7 +15,7 @@ use loom::thread::{self as loom_thread, JoinHandle};
 use super::magazine::end_thread;
 use super::recycle::Recycling;
 use super::store::Options;
-use super::{AcquireError, ControlBlockHandle, Pool, StrongLease, UniqueLease};
+use super::{AcquireError, ControlBlockHandle, Pool, ShutdownError, StrongLease, UniqueLease};
 use crate::memory::strategy::{
     AllocError, FreeError, MemoryStrategy, Ownership, StrategyFault, StrategyId, StrategyStatus, System,
 };
@@ -430,6 +430,52 @@ fn loom_close_reaches_the_thread_that_waits() {
         assert!(pool.try_acquire(Payload::new(books, 3)).is_err());
         waiter.join().expect("no panic");
         drop(lease);
+        drop(pool);
+    });
+}
+
+/// A pool that nobody has used is opened, closed and waited for at once.
+#[test]
+fn loom_close_reaches_those_who_wait_in_a_pool_that_was_just_opened() {
+    model(|books| {
+        let options = Options {
+            capacity: Some(1),
+            magazine: 0,
+            class: Some(0),
+            recycling: None,
+        };
+        let pool = Arc::new(ModelPool::with_options(options, Counting(books)));
+        let closer = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || pool.close())
+        };
+        let waiter = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || drop(pool.acquire_blocking(Payload::new(books, 2))))
+        };
+        // Held until the waiter is done, so that nothing but the end can wake it.
+        let held = pool.try_acquire(Payload::new(books, 1));
+        waiter.join().expect("no panic");
+        closer.join().expect("no panic");
+        drop(held);
+        drop(pool);
+    });
+}
+
+#[test]
+fn loom_shutdown_counts_weak_leases_that_are_going() {
+    model(|books| {
+        let mut pool = pool(books, 1, 0);
+        let strong = pool.acquire(Payload::new(books, 1));
+        let weak = StrongLease::downgrade(&strong);
+        let releaser = thread::spawn(move || {
+            drop(weak);
+            drop(strong);
+        });
+        if let Err(ShutdownError::StillLeased { leases }) = pool.shutdown() {
+            assert!(leases.iter().all(|live| live.weak <= 1));
+        }
+        releaser.join().expect("no panic");
         drop(pool);
     });
 }

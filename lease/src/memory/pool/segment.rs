@@ -287,7 +287,8 @@ impl Segment {
         Some(unsafe { header.slot_of(segment, index) })
     }
 
-    /// The number of weak leases on the slot with this index; `word` is its control word.
+    /// The number of weak leases on the slot with this index; `word` is its control word as it was just before. The
+    /// leases may be going meanwhile.
     pub(super) fn weak_leases(&self, index: usize, word: Word) -> usize {
         let Some(counts) = NonNull::new(self.weak.load(Ordering::Acquire)) else {
             return 0;
@@ -298,7 +299,7 @@ impl Segment {
         let count = unsafe { count.as_ref() }.load(Ordering::Acquire) as usize;
         // While there are strong leases, one of the weak ones is their own.
         if word.has_weak() && word.strong() > 0 {
-            count - 1
+            count.saturating_sub(1)
         } else {
             count
         }

@@ -20,8 +20,8 @@ use super::store::{Figures, Growth, Options, Store};
 use super::wait::{Ticket, Wake};
 use super::{magazine, registry};
 use crate::memory::strategy::{AllocError, AllocReason, MemoryStrategy};
-use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use crate::sync::{Mutex, MutexGuard, global, lock};
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Mutex, MutexGuard, lock};
 
 /// The part of a pool that its leases can reach.
 #[derive(Debug)]
@@ -268,7 +268,7 @@ impl Shared {
     pub(super) unsafe fn take_or_wait(
         &'static self,
         ticket: &mut Ticket,
-        closed: &global::AtomicBool,
+        closed: &AtomicBool,
         wake: Wake,
     ) -> Result<Option<SlotPtr>, AcquireError> {
         // Outlives the lock: what comes back into it is dropped without it.
@@ -284,7 +284,7 @@ impl Shared {
                     return Ok(waiter.handed);
                 }
                 // Under the lock: `close` wakes those it finds in the queue, later ones find the pool closed here.
-                if closed.load(global::Ordering::Acquire) {
+                if closed.load(Ordering::Acquire) {
                     return Err(AcquireError::Closed);
                 }
                 if let Some(slot) = store.pop() {

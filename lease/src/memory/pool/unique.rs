@@ -24,7 +24,8 @@ use super::strong::StrongLease;
 /// ```
 pub struct UniqueLease<T> {
     slot: SlotPtr,
-    payload: PhantomData<T>,
+    /// Invariant: what is written through the lease is read as the pool's own `T`, by whoever finds it there.
+    payload: PhantomData<*mut T>,
 }
 
 // SAFETY: `Send` as for a `Box`; `Sync` is needed too, because a lease that is shared on this thread can be looked up by
