@@ -154,7 +154,10 @@ pub use work::{
     clock::{Clock, ManualClock, SystemClock},
     event::{EventError, EventRecord, LeaseEvent},
     ledger::{self, Ledger},
-    reducer::{Reducer, ReducerContext, Refusal, Replayer, TypedReducer, replay},
+    reducer::{
+        Checkpoint, CheckpointError, Reducer, ReducerContext, Refusal, RefusedCheckpoint, Replayer,
+        TypedReducer, replay,
+    },
     registrar::{
         Busy, Completion, Durability, FencingToken, Lease, LeaseChange, LeaseConflict, LeaseError,
         LeaseReducer, LeaseReducerState, LeaseState, LeaseSummary, LedgerEvent, PublicKey, Registrar,

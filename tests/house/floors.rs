@@ -22,6 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("work/clock", &["sync", "work/random", "work/tick"]),
     ("work/reducer", &["sync", "work/tick", "work/event"]),
     ("work/ledger", &["sync", "work/tick", "work/event"]),
+    ("work/follow", &["work/event", "work/reducer", "work/ledger"]),
     (
         "work/registrar",
         &[
@@ -32,6 +33,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "work/clock",
             "work/reducer",
             "work/ledger",
+            "work/follow",
             "work/observe",
         ],
     ),

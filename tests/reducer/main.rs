@@ -1,6 +1,10 @@
 //! Promises of the `reducer` area, through the public API.
 
 #[cfg(test)]
+mod bodies;
+#[cfg(test)]
+mod checkpoints;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod order;

@@ -99,7 +99,7 @@ fn ids<'a>(leases: impl IntoIterator<Item = &'a Lease>) -> BTreeSet<&'a str> {
 }
 
 /// Every query, against a walk over all leases.
-fn agrees_with_its_leases(state: &LeaseReducerState) {
+pub(crate) fn agrees_with_its_leases(state: &LeaseReducerState) {
     let leases = state.leases();
     let of = |wanted: LeaseState| leases.iter().filter(|lease| lease.state == wanted).count();
     assert_eq!(state.len(), leases.len());

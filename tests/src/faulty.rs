@@ -1,6 +1,6 @@
 //! A ledger that fails and hangs on demand.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +22,9 @@ struct Shared {
     /// How many appends will find that the head has moved.
     moves: AtomicU32,
     appends: AtomicU32,
+    lists_no_checkpoints: AtomicBool,
+    /// The position of the checkpoint that cannot be read.
+    bad_checkpoint: AtomicU64,
 }
 
 impl Shared {
@@ -49,6 +52,16 @@ impl FaultyLedger {
     /// The next `count` appends find that somebody was faster.
     pub fn move_head(&self, count: u32) {
         self.shared.moves.store(count, Ordering::SeqCst);
+    }
+
+    /// Whether its checkpoints can no longer be listed.
+    pub fn fail_listing_checkpoints(&self, fails: bool) {
+        self.shared.lists_no_checkpoints.store(fails, Ordering::SeqCst);
+    }
+
+    /// The checkpoint at this position can no longer be read.
+    pub fn fail_checkpoint(&self, sequence: u64) {
+        self.shared.bad_checkpoint.store(sequence, Ordering::SeqCst);
     }
 
     /// How many appends succeeded.
@@ -135,5 +148,23 @@ impl Ledger for FaultyLedger {
 
     fn verify(&self, verifier: &mut dyn RecordVerifier) -> Result<Head, LedgerError> {
         self.shared.ledger.verify(verifier)
+    }
+
+    fn checkpoints(&self, name: &str) -> Result<Vec<u64>, LedgerError> {
+        if self.shared.lists_no_checkpoints.load(Ordering::SeqCst) {
+            return Err(broken());
+        }
+        self.shared.ledger.checkpoints(name)
+    }
+
+    fn load_checkpoint(&self, name: &str, sequence: u64) -> Result<Vec<u8>, LedgerError> {
+        if self.shared.bad_checkpoint.load(Ordering::SeqCst) == sequence {
+            return Err(broken());
+        }
+        self.shared.ledger.load_checkpoint(name, sequence)
+    }
+
+    fn save_checkpoint(&self, name: &str, sequence: u64, bytes: &[u8]) -> Result<(), LedgerError> {
+        self.shared.ledger.save_checkpoint(name, sequence, bytes)
     }
 }

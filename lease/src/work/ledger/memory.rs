@@ -1,11 +1,14 @@
 //! A ledger in memory.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::Duration,
+};
 
 use super::{
-    Head, Ledger, LedgerError, NewRecord, RecordVerifier, Section,
+    Head, KEPT_CHECKPOINTS, Ledger, LedgerError, NewRecord, RecordVerifier, Section,
     chain::{Entry, link},
-    epoch,
+    check_checkpoint_name, epoch,
     gate::{Gate, Inside, PATIENCE},
     verify::Walk,
 };
@@ -48,6 +51,8 @@ struct State {
     entries: Vec<Entry>,
     keys: HashSet<String>,
     epoch: u32,
+    /// By name, then by position.
+    checkpoints: HashMap<String, BTreeMap<u64, Vec<u8>>>,
 }
 
 impl State {
@@ -79,6 +84,7 @@ impl MemoryLedger {
                 keys: HashSet::new(),
                 // The first epoch: nothing is used up yet.
                 epoch: epoch::after(0).unwrap_or(1),
+                checkpoints: HashMap::new(),
             }),
         }
     }
@@ -131,6 +137,29 @@ impl Ledger for MemoryLedger {
             }
             walk.advance(run, verifier)?;
         }
+    }
+
+    fn checkpoints(&self, name: &str) -> Result<Vec<u64>, LedgerError> {
+        let state = lock(&self.state);
+        let kept = state.checkpoints.get(name);
+        Ok(kept.map_or_else(Vec::new, |kept| kept.keys().rev().copied().collect()))
+    }
+
+    fn load_checkpoint(&self, name: &str, sequence: u64) -> Result<Vec<u8>, LedgerError> {
+        let state = lock(&self.state);
+        let kept = state.checkpoints.get(name).and_then(|kept| kept.get(&sequence));
+        Ok(kept.cloned().unwrap_or_default())
+    }
+
+    fn save_checkpoint(&self, name: &str, sequence: u64, bytes: &[u8]) -> Result<(), LedgerError> {
+        check_checkpoint_name(name)?;
+        let mut state = lock(&self.state);
+        let kept = state.checkpoints.entry(name.to_owned()).or_default();
+        kept.insert(sequence, bytes.to_vec());
+        while kept.len() > KEPT_CHECKPOINTS {
+            kept.pop_first();
+        }
+        Ok(())
     }
 }
 

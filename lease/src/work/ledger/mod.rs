@@ -137,6 +137,58 @@ pub trait Ledger: Send + Sync {
     ///
     /// [`LedgerError::BadRecord`] names the first bad record and what is wrong with it.
     fn verify(&self, verifier: &mut dyn RecordVerifier) -> Result<Head, LedgerError>;
+
+    /// The positions of the checkpoints that are kept under a name, newest first.
+    ///
+    /// To the ledger a checkpoint is bytes; [`Replayer::resume`](crate::Replayer::resume) knows what to make of them. A
+    /// ledger that keeps none has none, as here.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`] when the storage cannot be read.
+    fn checkpoints(&self, name: &str) -> Result<Vec<u64>, LedgerError> {
+        let _ = name;
+        Ok(Vec::new())
+    }
+
+    /// The bytes of a checkpoint that [`checkpoints`](Self::checkpoints) named; empty if it is gone by now.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`] when the storage cannot be read.
+    fn load_checkpoint(&self, name: &str, sequence: u64) -> Result<Vec<u8>, LedgerError> {
+        let _ = (name, sequence);
+        Ok(Vec::new())
+    }
+
+    /// Keeps bytes under a name as the checkpoint at a position, whole or not at all. The newest two of a name are
+    /// kept; nothing is kept here.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::TooLong`] when the name has more than 64 bytes; otherwise the storage failed. The checkpoints are
+    /// those that there were before.
+    fn save_checkpoint(&self, name: &str, sequence: u64, bytes: &[u8]) -> Result<(), LedgerError> {
+        let _ = (name, sequence, bytes);
+        Ok(())
+    }
+}
+
+/// How many checkpoints of a name are kept: one to start from, and one more should that one be damaged.
+const KEPT_CHECKPOINTS: usize = 2;
+
+/// The longest name of a reducer that keeps checkpoints, in bytes.
+const MAX_CHECKPOINT_NAME: usize = 64;
+
+fn check_checkpoint_name(name: &str) -> Result<(), LedgerError> {
+    if name.len() <= MAX_CHECKPOINT_NAME {
+        return Ok(());
+    }
+    Err(LedgerError::TooLong {
+        field: "checkpoint name",
+        length: name.len(),
+        limit: MAX_CHECKPOINT_NAME,
+    })
 }
 
 /// The write section of a ledger, left when this is dropped. See [`Ledger::enter`].

@@ -1,10 +1,14 @@
 //! Reducers: events folded into state. No clock and no IO on this floor: the same records always give the same state.
 
+mod checkpoint;
+pub(crate) mod codec;
 mod replay;
 mod typed;
 
+pub(crate) use self::checkpoint::{Position, Unsealed, seal, unseal};
 pub use self::{
-    replay::{Refusal, Replayer, replay},
+    checkpoint::{Checkpoint, CheckpointError},
+    replay::{Refusal, RefusedCheckpoint, Replayer, replay},
     typed::TypedReducer,
 };
 use crate::work::event::EventRecord;

@@ -2,7 +2,7 @@
 
 use std::{borrow::Borrow, collections::VecDeque};
 
-use super::{Reducer, ReducerContext};
+use super::{CheckpointError, Position, Reducer, ReducerContext};
 use crate::work::event::EventRecord;
 
 /// How many refusals a replayer remembers.
@@ -16,6 +16,50 @@ pub struct Refusal<E> {
     pub sequence: u64,
     /// Why it was refused.
     pub error: E,
+}
+
+/// The refusals so far: all counted, the last ones remembered.
+#[derive(Clone, Debug)]
+struct Refusals<E> {
+    count: u64,
+    last: VecDeque<Refusal<E>>,
+}
+
+impl<E> Refusals<E> {
+    /// Goes on after `count` refusals that nobody remembers.
+    pub(crate) const fn after(count: u64) -> Self {
+        Self {
+            count,
+            last: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn note(&mut self, sequence: u64, error: E) {
+        self.count += 1;
+        if self.last.len() == REMEMBERED {
+            self.last.pop_front();
+        }
+        self.last.push_back(Refusal { sequence, error });
+    }
+
+    pub(crate) const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Oldest first.
+    pub(crate) fn last(&self) -> impl ExactSizeIterator<Item = &Refusal<E>> {
+        self.last.iter()
+    }
+}
+
+/// A checkpoint that was passed over when a replay was resumed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RefusedCheckpoint {
+    /// The record at which it says to stand; 0 if the checkpoints could not be listed.
+    pub sequence: u64,
+    /// Why it was not taken.
+    pub error: CheckpointError,
 }
 
 /// Drives a [`Reducer`] over a ledger's records and never stops: what the reducer refuses is noted, and the state is as
@@ -40,50 +84,79 @@ pub struct Refusal<E> {
 #[derive(Clone, Debug)]
 pub struct Replayer<R: Reducer> {
     reducer: R,
+    position: Position,
     applied: u64,
-    refused: u64,
-    refusals: VecDeque<Refusal<R::Error>>,
+    refusals: Refusals<R::Error>,
+    refused_checkpoints: Vec<RefusedCheckpoint>,
 }
 
 impl<R: Reducer> Replayer<R> {
     /// Replays on top of what `reducer` has seen already.
     pub fn new(reducer: R) -> Self {
+        Self::at(Position::default(), reducer, Vec::new())
+    }
+
+    /// Replays from behind a checkpoint.
+    pub(crate) const fn at(
+        position: Position,
+        reducer: R,
+        refused_checkpoints: Vec<RefusedCheckpoint>,
+    ) -> Self {
         Self {
             reducer,
+            position,
             applied: 0,
-            refused: 0,
-            refusals: VecDeque::new(),
+            refusals: Refusals::after(0),
+            refused_checkpoints,
         }
     }
 
     /// Takes one record; its own sequence is the context.
     pub fn apply(&mut self, record: &EventRecord) {
         let sequence = record.sequence;
+        self.position = Position {
+            sequence,
+            hash: record.hash,
+        };
         match self.reducer.apply(record, &ReducerContext::new(sequence)) {
             Ok(()) => self.applied += 1,
-            Err(error) => {
-                self.refused += 1;
-                if self.refusals.len() == REMEMBERED {
-                    self.refusals.pop_front();
-                }
-                self.refusals.push_back(Refusal { sequence, error });
-            }
+            Err(error) => self.refusals.note(sequence, error),
         }
     }
 
-    /// How many records were taken or ignored.
+    /// The last record that is in the state.
+    pub(crate) const fn position(&self) -> Position {
+        self.position
+    }
+
+    pub(crate) const fn reducer(&self) -> &R {
+        &self.reducer
+    }
+
+    /// The position of the last record that is in the state, 0 before the first.
+    pub const fn sequence(&self) -> u64 {
+        self.position.sequence
+    }
+
+    /// The checkpoints that were passed over, newest first; empty unless this replay was
+    /// [resumed](Self::resume).
+    pub fn refused_checkpoints(&self) -> &[RefusedCheckpoint] {
+        &self.refused_checkpoints
+    }
+
+    /// How many records were taken or ignored since the replay began.
     pub fn applied(&self) -> u64 {
         self.applied
     }
 
     /// How many records were refused, also those that are no longer remembered.
     pub fn refused(&self) -> u64 {
-        self.refused
+        self.refusals.count()
     }
 
     /// The last 1,000 refusals, oldest first.
     pub fn refusals(&self) -> impl ExactSizeIterator<Item = &Refusal<R::Error>> {
-        self.refusals.iter()
+        self.refusals.last()
     }
 
     /// The state so far.
@@ -107,7 +180,7 @@ impl<R: Reducer, B: Borrow<EventRecord>> Extend<B> for Replayer<R> {
 
 /// Replays `records`, in ledger order, on top of what `reducer` has seen already.
 ///
-/// For a ledger that is read page by page, make a [`Replayer`] and extend it with every page.
+/// To replay a ledger, make a [`Replayer`] and let it [catch up](Replayer::catch_up).
 pub fn replay<R: Reducer>(
     reducer: R,
     records: impl IntoIterator<Item = impl Borrow<EventRecord>>,

@@ -8,7 +8,10 @@
 mod audit;
 mod builder;
 mod busy;
+mod calendar;
 mod change;
+mod checkpoint;
+mod closed;
 pub(crate) mod command;
 mod completion;
 mod conflicts;
@@ -19,6 +22,7 @@ mod expiry;
 mod failure;
 mod handle;
 pub mod helpers;
+mod index;
 #[cfg(feature = "sqlite")]
 mod key_file;
 mod key_ring;
@@ -32,6 +36,7 @@ mod reducer;
 pub(crate) mod reply;
 mod signed_head;
 mod signing;
+mod slab;
 mod state;
 mod token;
 mod viewer;

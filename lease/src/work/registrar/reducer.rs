@@ -52,6 +52,11 @@ impl LeaseReducer {
         }
     }
 
+    /// Whom it trusts, in alphabetical order.
+    pub(super) fn registrars(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.registrars.iter().map(String::as_str)
+    }
+
     fn check_registrar(&self, lease_id: &str, record: &EventRecord) -> Result<(), LeaseError> {
         if self.registrars.contains(&record.actor_id) {
             Ok(())
@@ -107,7 +112,7 @@ impl LeaseReducer {
             let reason = format!("{} is not above {last} and below 2^63", lease.fencing_token);
             return Err(LeaseError::invalid_input("fencing_token", reason));
         }
-        self.state.insert(lease, closed_until);
+        self.state.insert(lease, closed_until, record.tick);
         Ok(())
     }
 
@@ -136,7 +141,7 @@ impl LeaseReducer {
             return Err(does_not_extend(end.value, new_end.value));
         }
         check_signature(lease_id, &signature)?;
-        self.state.update(lease_id, |lease| {
+        self.state.update(lease_id, record.tick, |lease| {
             lease.expires_at = new_expires_at;
             lease.expires_at_tick = new_end;
             lease.registrar_signature = signature;

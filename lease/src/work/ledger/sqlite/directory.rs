@@ -31,6 +31,9 @@ pub(super) const KEY: &str = "registrar.key";
 /// One file for each living process.
 const LIVE: &str = "live";
 
+/// One file for each checkpoint of a reducer's state.
+pub(super) const CHECKPOINTS: &str = "checkpoints";
+
 /// Every plain file that may stand in a ledger's directory.
 const FILES: [&str; 7] = [DATABASE, WAL, SHM, JOURNAL, GATE, PRESENCE, KEY];
 

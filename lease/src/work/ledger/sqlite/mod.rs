@@ -5,6 +5,7 @@
 
 mod audit;
 mod backup;
+mod checkpoint_files;
 mod checkpointer;
 mod common;
 mod directory;
@@ -268,6 +269,19 @@ impl Ledger for SqliteLedger {
     fn verify(&self, verifier: &mut dyn RecordVerifier) -> Result<Head, LedgerError> {
         self.check_process()?;
         audit::verify(&self.shared.reader, &self.shared.common.database, verifier)
+    }
+
+    fn checkpoints(&self, name: &str) -> Result<Vec<u64>, LedgerError> {
+        checkpoint_files::list(&self.shared.common.directory, name)
+    }
+
+    fn load_checkpoint(&self, name: &str, sequence: u64) -> Result<Vec<u8>, LedgerError> {
+        checkpoint_files::load(&self.shared.common.directory, name, sequence)
+    }
+
+    fn save_checkpoint(&self, name: &str, sequence: u64, bytes: &[u8]) -> Result<(), LedgerError> {
+        self.check_process()?;
+        checkpoint_files::save(&self.shared.common.directory, name, sequence, bytes)
     }
 }
 

@@ -1,0 +1,185 @@
+//! Checkpoints of reducers, as files beside the database: `checkpoints/NAME@SEQUENCE`.
+//!
+//! One is there whole or not at all: written to a temporary file, synced, renamed, and the directory synced. They are a
+//! shortcut for readers, so no lock guards them: two processes that write the same one write the same bytes, and whoever
+//! reads one that is being removed takes an older one. Without any of them the ledger is as whole as with them.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::OFlags;
+
+use super::directory::{self, Directory};
+use crate::{
+    sync::Sequence,
+    work::ledger::{KEPT_CHECKPOINTS, LedgerError, check_checkpoint_name},
+};
+
+/// What ends the name of a file that is being written.
+const UNFINISHED: &str = ".new";
+
+/// The positions of the checkpoints under this name, newest first.
+pub(super) fn list(directory: &Directory, name: &str) -> Result<Vec<u64>, LedgerError> {
+    let mut sequences: Vec<_> = files(directory, name)?
+        .into_iter()
+        .filter_map(|file| (!file.is_unfinished).then_some(file.sequence))
+        .collect();
+    sequences.sort_unstable_by(|one, other| other.cmp(one));
+    Ok(sequences)
+}
+
+/// The bytes of one of them; empty if it was removed meanwhile.
+pub(super) fn load(directory: &Directory, name: &str, sequence: u64) -> Result<Vec<u8>, LedgerError> {
+    let path = directory
+        .file(directory::CHECKPOINTS)
+        .join(file_name(name, sequence));
+    let read = || -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        OpenOptions::new()
+            .read(true)
+            .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
+            .open(&path)?
+            .read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    match read() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        read => read.map_err(|error| LedgerError::io("read the checkpoint", &path, error)),
+    }
+}
+
+/// Writes one, and removes those that are no longer needed.
+pub(super) fn save(
+    directory: &Directory,
+    name: &str,
+    sequence: u64,
+    bytes: &[u8],
+) -> Result<(), LedgerError> {
+    static ATTEMPT: Sequence = Sequence::new();
+    check_checkpoint_name(name)?;
+    let folder = directory.file(directory::CHECKPOINTS);
+    make_folder(directory, &folder).map_err(|error| LedgerError::io("create", &folder, error))?;
+    let path = folder.join(file_name(name, sequence));
+    // Nobody else's: another process with this id is dead, and what it left is in nobody's use.
+    let own = format!(".{}-{}{UNFINISHED}", std::process::id(), ATTEMPT.next());
+    let unfinished = folder.join(file_name(name, sequence) + &own);
+    let written = write(&unfinished, bytes).and_then(|()| {
+        fs::rename(&unfinished, &path)?;
+        File::open(&folder)?.sync_all()
+    });
+    if let Err(error) = written {
+        // The first error is the one to tell; the next checkpoint removes what is left.
+        let _ = fs::remove_file(&unfinished);
+        return Err(LedgerError::io("write the checkpoint", &path, error));
+    }
+    remove_old(directory, name)
+}
+
+fn make_folder(directory: &Directory, folder: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Ok(()) => File::open(directory.path())?.sync_all(),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if folder.symlink_metadata()?.is_dir() {
+                Ok(())
+            } else {
+                Err(io::ErrorKind::NotADirectory.into())
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Keeps the newest, and of the unfinished ones those that may still become one of them.
+fn remove_old(directory: &Directory, name: &str) -> Result<(), LedgerError> {
+    let kept = list(directory, name)?;
+    let Some(oldest) = kept.get(KEPT_CHECKPOINTS - 1) else {
+        return Ok(());
+    };
+    for file in files(directory, name)? {
+        // One that cannot be removed only takes room.
+        if file.sequence < *oldest {
+            let _ = fs::remove_file(file.path);
+        }
+    }
+    Ok(())
+}
+
+/// A file in the folder that bears the name.
+struct Named {
+    path: PathBuf,
+    sequence: u64,
+    is_unfinished: bool,
+}
+
+fn files(directory: &Directory, name: &str) -> Result<Vec<Named>, LedgerError> {
+    let folder = directory.file(directory::CHECKPOINTS);
+    let failed = |error| LedgerError::io("read the directory", &folder, error);
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let prefix = escaped(name) + "@";
+    let mut named = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let file_name = entry.file_name();
+        let Some(rest) = file_name.to_str().and_then(|file| file.strip_prefix(&prefix)) else {
+            continue;
+        };
+        let (digits, ending) = rest.split_at_checked(DIGITS).unwrap_or((rest, ""));
+        let is_unfinished = ending.ends_with(UNFINISHED);
+        if let Ok(sequence) = digits.parse()
+            && (is_unfinished || ending.is_empty())
+        {
+            named.push(Named {
+                path: entry.path(),
+                sequence,
+                is_unfinished,
+            });
+        }
+    }
+    Ok(named)
+}
+
+/// As many as the largest position has.
+const DIGITS: usize = 20;
+
+fn file_name(name: &str, sequence: u64) -> String {
+    format!("{}@{sequence:0DIGITS$}", escaped(name))
+}
+
+/// The name in letters, digits, `-` and `_`, everything else as `%` and two hexadecimal digits, so that no two names
+/// share a file and none leaves the folder.
+fn escaped(name: &str) -> String {
+    let mut escaped = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push('%');
+            for digit in [byte >> 4, byte & 15] {
+                escaped.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
+            }
+        }
+    }
+    escaped
+}

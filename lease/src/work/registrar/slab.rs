@@ -1,0 +1,202 @@
+//! Where the leases lie: each in a slot that does not move, chained to those it has something in common with.
+//!
+//! A slot's number is its key in every index, so an index entry takes eight bytes and no copy of an id. Slots lie in
+//! pages, so that growing moves nothing and doubles nothing. A chain runs through the slots themselves: entering and
+//! leaving one takes constant time and no memory.
+
+use std::ops::{Index, IndexMut};
+
+use super::Lease;
+
+/// The number of a slot.
+pub(super) type Key = u32;
+
+/// No slot.
+pub(super) const NONE: Key = Key::MAX;
+
+/// Slots in a page.
+const PAGE: usize = 128;
+
+/// A lease and its places in the chains.
+#[derive(Clone, Debug)]
+pub(super) struct Slot {
+    pub(super) lease: Lease,
+    /// On the lease's clock, when the record was written that issued or renewed it last, if it is active and that record
+    /// had a tick of that clock.
+    pub(super) sign_of_life: Option<u64>,
+    links: [Link; CHAINS],
+    /// The buckets of the calendars that it is in.
+    pub(super) buckets: [u32; 2],
+}
+
+impl Slot {
+    pub(super) const fn new(lease: Lease, sign_of_life: Option<u64>) -> Self {
+        Self {
+            lease,
+            sign_of_life,
+            links: [Link::OUT; CHAINS],
+            buckets: [NONE; 2],
+        }
+    }
+}
+
+/// How many chains a slot may be in at once.
+const CHAINS: usize = 5;
+
+/// What the slots of a chain have in common.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Chained {
+    /// The leases of one actor.
+    Actor,
+    /// The active leases of one session.
+    Session,
+    /// All active leases.
+    Active,
+    /// A bucket of the calendar of those ends that judge.
+    Due,
+    /// A bucket of the calendar of wall-clock ends.
+    Wall,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    previous: Key,
+    next: Key,
+}
+
+impl Link {
+    const OUT: Self = Self {
+        previous: NONE,
+        next: NONE,
+    };
+}
+
+/// The two ends of a chain.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Chain {
+    pub(super) first: Key,
+    last: Key,
+}
+
+impl Chain {
+    pub(super) const EMPTY: Self = Self {
+        first: NONE,
+        last: NONE,
+    };
+
+    pub(super) const fn is_empty(self) -> bool {
+        self.first == NONE
+    }
+}
+
+/// All slots.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Slab {
+    pages: Vec<Vec<Option<Slot>>>,
+    vacant: Vec<Key>,
+    len: usize,
+}
+
+impl Slab {
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Puts a slot somewhere; its key stays the same until it is removed.
+    ///
+    /// # Panics
+    ///
+    /// When there are 2^32 - 1 slots: at 500 bytes each, two terabytes.
+    pub(super) fn insert(&mut self, slot: Slot) -> Key {
+        self.len += 1;
+        if let Some(key) = self.vacant.pop() {
+            *self.place(key) = Some(slot);
+            return key;
+        }
+        if self.pages.last().is_none_or(|page| page.len() == PAGE) {
+            self.pages.push(Vec::with_capacity(PAGE));
+        }
+        let full = self.pages.len() - 1;
+        let page = &mut self.pages[full];
+        let key = Key::try_from(full * PAGE + page.len())
+            .ok()
+            .filter(|key| *key != NONE);
+        page.push(Some(slot));
+        key.expect("a slot for every lease")
+    }
+
+    /// Takes a slot out that is in no chain any more.
+    pub(super) fn remove(&mut self, key: Key) -> Option<Lease> {
+        let slot = self.place(key).take()?;
+        self.len -= 1;
+        self.vacant.push(key);
+        Some(slot.lease)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
+        self.pages.iter().flatten().flatten()
+    }
+
+    fn place(&mut self, key: Key) -> &mut Option<Slot> {
+        let key = key as usize;
+        &mut self.pages[key / PAGE][key % PAGE]
+    }
+
+    /// Puts a slot at the end of a chain.
+    pub(super) fn append(&mut self, chain: &mut Chain, chained: Chained, key: Key) {
+        self[key].links[chained as usize] = Link {
+            previous: chain.last,
+            next: NONE,
+        };
+        match chain.last {
+            NONE => chain.first = key,
+            last => self[last].links[chained as usize].next = key,
+        }
+        chain.last = key;
+    }
+
+    /// Takes a slot out of the chain that it is in.
+    pub(super) fn unlink(&mut self, chain: &mut Chain, chained: Chained, key: Key) {
+        let Link { previous, next } = std::mem::replace(&mut self[key].links[chained as usize], Link::OUT);
+        match previous {
+            NONE => chain.first = next,
+            previous => self[previous].links[chained as usize].next = next,
+        }
+        match next {
+            NONE => chain.last = previous,
+            next => self[next].links[chained as usize].previous = previous,
+        }
+    }
+
+    /// The keys of a chain, from the first to the last.
+    pub(super) fn keys(&self, chain: Chain, chained: Chained) -> impl Iterator<Item = Key> {
+        let some = |key: Key| (key != NONE).then_some(key);
+        std::iter::successors(some(chain.first), move |key| {
+            some(self[*key].links[chained as usize].next)
+        })
+    }
+
+    /// The leases of a chain.
+    pub(super) fn chained(&self, chain: Chain, chained: Chained) -> Vec<&Lease> {
+        self.keys(chain, chained).map(|key| &self[key].lease).collect()
+    }
+}
+
+impl Index<Key> for Slab {
+    type Output = Slot;
+
+    fn index(&self, key: Key) -> &Slot {
+        let key = key as usize;
+        self.pages[key / PAGE][key % PAGE]
+            .as_ref()
+            .expect("indexes name slots that are taken")
+    }
+}
+
+impl IndexMut<Key> for Slab {
+    fn index_mut(&mut self, key: Key) -> &mut Slot {
+        self.place(key)
+            .as_mut()
+            .expect("indexes name slots that are taken")
+    }
+}
