@@ -21,7 +21,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("work/event", &["sync", "work/tick"]),
     ("work/clock", &["sync", "work/random", "work/tick"]),
     ("work/reducer", &["sync", "work/tick", "work/event"]),
-    ("work/ledger", &["sync", "work/tick", "work/event"]),
+    ("work/ledger", &["sync", "work/tick", "work/event", "work/random"]),
     ("work/follow", &["work/event", "work/reducer", "work/ledger"]),
     (
         "work/registrar",

@@ -12,13 +12,13 @@ use tempfile::TempDir;
 
 use crate::conformance::note;
 
-fn place() -> (PathBuf, TempDir) {
+pub(crate) fn place() -> (PathBuf, TempDir) {
     let root = tempfile::tempdir().unwrap();
     (root.path().join("jobs.lease"), root)
 }
 
 /// A process that does `task` on the ledger at `path`. Dropping its standard input ends it.
-fn writer(path: &Path, name: &str, task: &str) -> Child {
+pub(crate) fn writer(path: &Path, name: &str, task: &str) -> Child {
     Command::new(env!("CARGO_BIN_EXE_ledger-writer"))
         .args([path.as_os_str(), name.as_ref(), task.as_ref()])
         .stdin(Stdio::piped())
@@ -28,7 +28,7 @@ fn writer(path: &Path, name: &str, task: &str) -> Child {
 }
 
 /// Waits until it says that it is where it should be.
-fn settled(child: &mut Child) {
+pub(crate) fn settled(child: &mut Child) {
     let mut line = String::new();
     let mut out = BufReader::new(child.stdout.as_mut().unwrap());
     out.read_line(&mut line).unwrap();
@@ -36,7 +36,7 @@ fn settled(child: &mut Child) {
 }
 
 /// Ends a process that waits, and expects it to be content.
-fn dismiss(mut child: Child) {
+pub(crate) fn dismiss(mut child: Child) {
     drop(child.stdin.take());
     assert!(child.wait().unwrap().success());
 }

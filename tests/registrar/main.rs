@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod death;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod forked;
@@ -10,6 +12,8 @@ mod forked;
 mod heads;
 #[cfg(test)]
 mod keys;
+#[cfg(test)]
+mod killed;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]

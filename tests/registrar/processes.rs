@@ -2,6 +2,7 @@
 //!
 //! A child is this test binary again, told by its environment to be a worker.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -13,6 +14,9 @@ use lease_tests::patience::eventually;
 const LEDGER: &str = "LEASE_TEST_LEDGER";
 const ROLE: &str = "LEASE_TEST_ROLE";
 const ITEMS: usize = 40;
+
+/// Longer than any test waits.
+pub(crate) const LONG: Duration = Duration::from_mins(10);
 
 /// What a child does; in a test run of its own it is nothing.
 #[test]
@@ -39,28 +43,44 @@ fn worker() {
             }
             registrar.close().wait().unwrap();
         }
-        // Holds one item until it is killed.
-        "hold" => {
-            let claim = registrar
-                .try_claim("held", Duration::from_secs(1))
-                .wait()
-                .unwrap();
+        // Waits for one item and holds it until it is killed.
+        "hold" | "hold for long" => {
+            let ttl = if role == "hold" {
+                Duration::from_secs(1)
+            } else {
+                LONG
+            };
+            let claim = registrar.claim_timeout("held", ttl, LONG).wait().unwrap();
             println!("\nholding {}", claim.fencing_token());
             loop {
                 std::thread::sleep(Duration::from_secs(1));
             }
         }
+        // Ends without giving back what it has.
+        "leave" => {
+            registrar.issue("held", LONG).wait().unwrap();
+        }
+        // Has the ledger open and holds nothing.
+        "come and go" => {}
         other => panic!("unknown role {other}"),
     }
 }
 
-fn child(ledger: &Path, role: &str) -> Child {
+pub(crate) fn child(ledger: &Path, role: &str) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "processes::worker", "--nocapture"])
         .env(LEDGER, ledger)
         .env(ROLE, role)
         .stdout(Stdio::piped())
         .spawn()
+        .unwrap()
+}
+
+/// Waits until a child says that it holds its item, and returns the token.
+pub(crate) fn holding(child: &mut Child) -> u64 {
+    let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+    lines
+        .find_map(|line| Some(line.unwrap().strip_prefix("holding ")?.parse().unwrap()))
         .unwrap()
 }
 
@@ -88,14 +108,14 @@ fn several_processes_share_the_work_and_nothing_is_done_twice() {
 }
 
 #[test]
-fn the_item_of_a_killed_process_is_free_after_its_time_to_live() {
+fn the_item_of_a_killed_process_is_free_after_its_time_to_live_if_nobody_can_tell_that_it_died() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("jobs.lease");
     let mut holder = child(&path, "hold");
-    let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines();
-    let token: u64 = lines
-        .find_map(|line| Some(line.unwrap().strip_prefix("holding ")?.parse().unwrap()))
-        .unwrap();
+    let token = holding(&mut holder);
+    for file in fs::read_dir(path.join("live")).unwrap() {
+        fs::remove_file(file.unwrap().path()).unwrap();
+    }
 
     let registrar = Registrar::open(&path).unwrap();
     assert!(matches!(
@@ -114,6 +134,8 @@ fn the_item_of_a_killed_process_is_free_after_its_time_to_live() {
         .wait()
         .unwrap();
     assert!(claim.fencing_token().get() > token);
+    let expired = registrar.query(lease::LeaseReducerState::expired_count).unwrap();
+    assert_eq!(expired, 1);
     registrar.verify().unwrap();
 }
 

@@ -4,5 +4,6 @@ pub mod bookkeeper;
 pub mod failing;
 pub mod faulty;
 pub mod generous;
+pub mod mortal;
 pub mod patience;
 pub mod tamper;

@@ -2,12 +2,13 @@
 //! sequence was acknowledged.
 //!
 //! `ledger-writer DIR NAME COUNT` appends `COUNT` notes. With `hold` instead of a count it enters the section, says
-//! `inside` and stays there until its standard input ends; with `stay` it does the same outside the section. When a
-//! sync fails it says `unknown` and goes on with the next note; when the section is refused because of one, `refused`.
+//! `inside` and stays there until its standard input ends; with `stay` it does the same outside the section, and with
+//! `parent` beside a child that is another program and ends with the same standard input. When a sync fails it says `unknown` and goes on with the next note; when the section is refused because of one, `refused`.
 
 use std::{
     error::Error,
     io::{Read, Write, stdin, stdout},
+    process::{Command, Stdio},
 };
 
 use lease::{
@@ -18,7 +19,7 @@ use lease::{
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let (Some(path), Some(name), Some(task)) = (args.next(), args.next(), args.next()) else {
-        return Err("usage: ledger-writer DIR NAME COUNT|hold|stay".into());
+        return Err("usage: ledger-writer DIR NAME COUNT|hold|stay|parent".into());
     };
     let ledger = SqliteLedger::open(path)?;
     match &*task {
@@ -28,6 +29,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             drop(section);
         }
         "stay" => wait("here")?,
+        "parent" => {
+            let mut child = Command::new("cat").stdout(Stdio::null()).spawn()?;
+            wait("here")?;
+            child.wait()?;
+        }
         count => {
             for number in 0..count.parse()? {
                 writeln!(stdout(), "{}", write(&ledger, &name, number)?)?;

@@ -26,6 +26,7 @@ mod epoch;
 mod error;
 mod gate;
 mod memory;
+mod presence;
 // Only the ledger on disk has something worth sharing; the tests look at the protocol alone, without SQLite.
 #[cfg(any(feature = "sqlite", test))]
 mod rounds;
@@ -43,6 +44,7 @@ pub use self::sqlite::SqliteLedger;
 pub use self::{
     error::LedgerError,
     memory::MemoryLedger,
+    presence::{Liveness, Remains},
     verify::{Fault, Objection, RecordVerifier},
 };
 
@@ -127,6 +129,27 @@ pub trait Ledger: Send + Sync {
     ///
     /// [`LedgerError`] when the storage cannot be read.
     fn epoch(&self) -> Result<u32, LedgerError>;
+
+    /// What this process is called here for as long as it has the ledger open: at most 64 bytes, and never anybody
+    /// else's name. `None` where nobody can outlive anybody.
+    fn incarnation(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether that incarnation still has the ledger open. What is no name of one is unknown.
+    fn liveness(&self, incarnation: &str) -> Liveness {
+        let _ = incarnation;
+        Liveness::Unknown
+    }
+
+    /// The incarnations that are alive or not yet [buried](Remains::bury), in no order.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`] when the storage cannot be read.
+    fn incarnations(&self) -> Result<Vec<String>, LedgerError> {
+        Ok(Vec::new())
+    }
 
     /// Walks the chain from the first record to the last and returns the head it ends in; each record is also shown to
     /// `verifier`. `&mut ()` checks the chain alone, `&mut head` that a head which was kept elsewhere is in it.

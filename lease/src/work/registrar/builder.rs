@@ -1,16 +1,18 @@
 //! How a registrar is put together and finds, or founds, its ledger.
 
+use std::time::Duration;
+
 use crate::sync::{Arc, thread};
 use crate::work::clock::{Clock, SystemClock};
 use crate::work::event::EventRecord;
-use crate::work::ledger::{Ledger, MemoryLedger, NewRecord};
+use crate::work::ledger::{Ledger, Liveness, MemoryLedger, NewRecord};
 use crate::work::registrar::core::Core;
 use crate::work::registrar::decide::first_key;
 use crate::work::registrar::handle::Shared;
 #[cfg(feature = "sqlite")]
 use crate::work::registrar::opened;
 use crate::work::registrar::projection::Projection;
-use crate::work::registrar::{PublicKey, Registrar, RegistrarError, Signer, writer};
+use crate::work::registrar::{PublicKey, Registrar, RegistrarError, Signer, session, writer};
 
 /// When a command is acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +33,7 @@ pub struct RegistrarBuilder {
     signer: Option<Signer>,
     actor: Option<String>,
     durability: Durability,
+    lock_delay: Duration,
 }
 
 /// Where the key comes from when the caller brings none.
@@ -106,6 +109,7 @@ impl RegistrarBuilder {
             signer: None,
             actor: None,
             durability: Durability::default(),
+            lock_delay: Duration::ZERO,
         }
     }
 
@@ -131,6 +135,17 @@ impl RegistrarBuilder {
     /// Acknowledges at this point.
     pub const fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
+        self
+    }
+
+    /// Leaves the leases of this process alone for this long after its death, rounded up to milliseconds. Without it
+    /// they are taken back as soon as somebody sees that it has died.
+    ///
+    /// For holders that start other programs, which may be at work a little longer than they live. A child that was
+    /// only forked, and never became another program, needs none of this: its parent's leases are not taken back while
+    /// it lives.
+    pub const fn lock_delay(mut self, delay: Duration) -> Self {
+        self.lock_delay = delay;
         self
     }
 
@@ -170,7 +185,7 @@ impl RegistrarBuilder {
     }
 
     fn handle(self, shared: Arc<Shared>) -> Registrar {
-        let actor = self.actor.unwrap_or_else(|| shared.0.session.clone());
+        let actor = self.actor.unwrap_or_else(|| shared.0.actor.clone());
         Registrar::new(shared, actor.into())
     }
 
@@ -180,11 +195,14 @@ impl RegistrarBuilder {
             Some(signer) => Box::new(Brought(signer.clone())),
             None => key,
         };
-        let session = default_actor();
+        let actor = default_actor();
+        // Where nobody can outlive anybody, the actor tells processes apart as well.
+        let session = session::name(ledger.incarnation().unwrap_or(&actor), self.lock_delay);
         let signer = self.signer_of(&*ledger, &*key, &session)?;
         let mut projection = Projection::new(ledger.epoch()?);
         projection.trust_own(signer.public_key());
         projection.catch_up(&*ledger, self.clock.tick())?;
+        self.bury_the_dead(&*ledger, &mut projection)?;
         if !projection.keys().trusts(signer.public_key()) {
             return Err(untrusted(signer.public_key()));
         }
@@ -194,6 +212,7 @@ impl RegistrarBuilder {
             clock,
             (signer, key),
             session,
+            actor,
             self.durability,
             projection,
         ))));
@@ -203,6 +222,22 @@ impl RegistrarBuilder {
             .spawn(move || writer::run(&writer))
             .map_err(|error| RegistrarError::Thread(Arc::new(error)))?;
         Ok(shared)
+    }
+
+    /// Removes what is left of processes that have ended and hold nothing: most of them, and nobody else would.
+    fn bury_the_dead(&self, ledger: &dyn Ledger, projection: &mut Projection) -> Result<(), RegistrarError> {
+        for incarnation in ledger.incarnations()? {
+            if let Liveness::Dead(remains) = ledger.liveness(&incarnation) {
+                // Only now everything that it ever wrote can be read.
+                projection.catch_up(ledger, self.clock.tick())?;
+                let mut holding = projection.state().active_sessions();
+                if !holding.any(|session| session::parse(session).0 == incarnation) {
+                    // What cannot be removed now is in nobody's way.
+                    let _ = remains.bury();
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The key to sign with; a ledger without records gets its first one, which says that it trusts this key.

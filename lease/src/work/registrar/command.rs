@@ -4,6 +4,7 @@
 //! fixed from the clock and signed there, because signing takes longer than everything the section does. Inside, only
 //! [`decide`](super::decide::decide) looks at it.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::work::registrar::expiry::{self, Now, Verdict};
@@ -91,8 +92,8 @@ pub(crate) enum Command {
     Release(Release),
     Revoke(Revocation),
     ExpireDue {
-        /// Leases of other clocks that looked revocable outside.
-        strangers: Vec<Revocation>,
+        /// By lease id, those that looked revocable outside.
+        orphans: HashMap<String, Revocation>,
     },
     Record(Note),
     Key {
@@ -112,8 +113,8 @@ pub(crate) struct Issue {
     /// 0 when the item is not kept closed.
     pub(crate) closed_until: u64,
     pub(crate) signature: Vec<u8>,
-    /// A lease of another clock that is in the way and looked revocable outside.
-    pub(crate) stranger: Option<Revocation>,
+    /// The lease that is in the way, if it looked revocable outside.
+    pub(crate) orphan: Option<Revocation>,
 }
 
 /// A signed renewal, the `number`-th of its lease.
@@ -146,8 +147,13 @@ impl Revocation {
     }
 
     /// Whether the lease is still the one that was signed for.
-    pub(crate) fn fits(&self, lease: &Lease) -> bool {
+    pub(crate) fn is_for(&self, lease: &Lease) -> bool {
         self.lease_id == lease.lease_id && self.renewal == lease.renewal_count
+    }
+
+    /// Whether it is, and the reason is still the one that was signed.
+    pub(crate) fn fits(&self, lease: &Lease, reason: &str) -> bool {
+        self.is_for(lease) && self.reason == reason
     }
 }
 
@@ -175,10 +181,9 @@ pub(crate) fn prepare(
             Command::Revoke(Revocation::sign(find(target, state)?, reason, signer))
         }
         Request::ExpireDue => Command::ExpireDue {
-            strangers: state
-                .get_expired_but_active_at_tick(&now.tick)
-                .into_iter()
-                .filter_map(|lease| revocation_of_stranger(lease, now, signer))
+            orphans: expiry::due(state, now)
+                .filter_map(|lease| revocation_of_orphan(lease, now, signer))
+                .map(|revocation| (revocation.lease_id.clone(), revocation))
                 .collect(),
         },
         Request::Record(note) => Command::Record(note.clone()),
@@ -228,9 +233,9 @@ fn prepare_issue(
     };
     Ok(Issue {
         signature: signer.sign(&terms.issued(issued_at, start.value, closed_until)),
-        stranger: state
+        orphan: state
             .get_active_lease_for_work(&request.work_id)
-            .and_then(|lease| revocation_of_stranger(lease, now, signer)),
+            .and_then(|lease| revocation_of_orphan(lease, now, signer)),
         request: request.clone(),
         issued_at,
         expires_at,
@@ -280,7 +285,7 @@ fn prepare_renewal(
     })
 }
 
-fn revocation_of_stranger(lease: &Lease, now: &Now<'_>, signer: &Signer) -> Option<Revocation> {
+fn revocation_of_orphan(lease: &Lease, now: &Now<'_>, signer: &Signer) -> Option<Revocation> {
     match expiry::judge(lease, now) {
         Verdict::Revocable(reason) => Some(Revocation::sign(lease, reason, signer)),
         Verdict::Held | Verdict::Over => None,

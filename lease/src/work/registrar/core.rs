@@ -22,8 +22,10 @@ pub(crate) struct Core {
     signer: Mutex<Signer>,
     /// Where another key comes from when the ledger no longer trusts that one.
     keys: Box<dyn KeySource>,
-    /// Written into every record as its session: which registrar, of which process.
+    /// Written into every record as its session: which process, see [`session`](super::session).
     pub(crate) session: String,
+    /// Who a handle acts as unless it is told otherwise.
+    pub(crate) actor: String,
     pub(crate) durability: Durability,
     pub(crate) projection: Mutex<Projection>,
     pub(super) queue: Mutex<Queue>,
@@ -77,6 +79,7 @@ impl Core {
         clock: Arc<dyn Clock>,
         (signer, keys): (Signer, Box<dyn KeySource>),
         session: String,
+        actor: String,
         durability: Durability,
         projection: Projection,
     ) -> Self {
@@ -86,6 +89,7 @@ impl Core {
             signer: Mutex::new(signer),
             keys,
             session,
+            actor,
             durability,
             projection: Mutex::new(projection),
             queue: Mutex::new(Queue::default()),

@@ -3,8 +3,12 @@
 //! Whatever is decided here is appended in the same write section and then applied, so a decision must never make an
 //! event that the reducer refuses. The checks stand in the reducer's order.
 
+use std::collections::HashMap;
+
 use crate::work::event::LeaseEvent;
-use crate::work::registrar::command::{Command, Issue, KeyChange, Release, Renewal, Revocation};
+use crate::work::registrar::command::{
+    Command, Issue, IssueRequest, KeyChange, Release, Renewal, Revocation,
+};
 use crate::work::registrar::expiry::{self, Now, Verdict};
 use crate::work::registrar::ledger_event::LedgerEvent;
 use crate::work::registrar::limits;
@@ -56,6 +60,19 @@ impl From<LeaseError> for Refusal {
     }
 }
 
+/// Why an issue has to wait, if it has to: the only question that is asked again and again while it does.
+pub(crate) fn obstacle(state: &LeaseReducerState, request: &IssueRequest, now: &Now<'_>) -> Option<Busy> {
+    let held = state.get_active_lease_for_work(&request.work_id);
+    if let Some(held) = held
+        && expiry::judge(held, now) == Verdict::Held
+    {
+        return Some(busy(held, &request.actor_id, now));
+    }
+    let until = state.closed_until(&request.work_id)?;
+    let is_open = until.clock.is_other_boot(&now.tick.clock) || now.tick.has_reached(&until);
+    (!is_open).then(|| Busy::closed(now.tick.until(&until).unwrap_or_default(), until))
+}
+
 /// Decides one command: the records to append, in order, or why there are none.
 pub(crate) fn decide(
     state: &LeaseReducerState,
@@ -67,7 +84,7 @@ pub(crate) fn decide(
         Command::Renew(renewal) => decide_renewal(state, renewal, now),
         Command::Release(release) => decide_release(state, release),
         Command::Revoke(revocation) => decide_revocation(state, revocation),
-        Command::ExpireDue { strangers } => Ok(decide_due(state, strangers, now)),
+        Command::ExpireDue { orphans } => Ok(decide_due(state, orphans, now)),
         Command::Record(note) => Ok(vec![Draft {
             event_type: note.event_type.clone(),
             actor_id: note.actor_id.clone(),
@@ -90,16 +107,12 @@ fn decide_issue(state: &LeaseReducerState, issue: &Issue, now: &Now<'_>) -> Resu
         }
         .into());
     }
+    if let Some(busy) = obstacle(state, request, now) {
+        return Err(Refusal::Busy(busy));
+    }
     let mut drafts = Vec::with_capacity(2);
     if let Some(held) = state.get_active_lease_for_work(&request.work_id) {
         drafts.push(clear_the_way(held, issue, now)?);
-    }
-    if let Some(until) = state.closed_until(&request.work_id)
-        && !until.clock.is_other_boot(&now.tick.clock)
-        && !now.tick.has_reached(&until)
-    {
-        let remaining = now.tick.until(&until).unwrap_or_default();
-        return Err(Refusal::Busy(Busy::closed(remaining, until)));
     }
     if issue.end.value <= now.tick.value {
         return Err(Refusal::Superseded {
@@ -135,8 +148,8 @@ fn decide_issue(state: &LeaseReducerState, issue: &Issue, now: &Now<'_>) -> Resu
 fn clear_the_way(held: &Lease, issue: &Issue, now: &Now<'_>) -> Result<Draft, Refusal> {
     match expiry::judge(held, now) {
         Verdict::Over => Ok(expired(held, now)),
-        Verdict::Revocable(_) => match &issue.stranger {
-            Some(revocation) if revocation.fits(held) => Ok(revoked(revocation)),
+        Verdict::Revocable(reason) => match &issue.orphan {
+            Some(revocation) if revocation.fits(held, reason) => Ok(revoked(revocation)),
             _ => Err(Refusal::Superseded {
                 lease_id: issue.request.lease_id.clone(),
             }),
@@ -221,7 +234,7 @@ fn decide_release(state: &LeaseReducerState, release: &Release) -> Result<Vec<Dr
 fn decide_revocation(state: &LeaseReducerState, revocation: &Revocation) -> Result<Vec<Draft>, Refusal> {
     limits::check_reason("reason", &revocation.reason)?;
     let lease = state.active_lease(&revocation.lease_id)?;
-    if !revocation.fits(lease) {
+    if !revocation.is_for(lease) {
         return Err(Refusal::Superseded {
             lease_id: lease.lease_id.clone(),
         });
@@ -229,16 +242,14 @@ fn decide_revocation(state: &LeaseReducerState, revocation: &Revocation) -> Resu
     Ok(vec![revoked(revocation)])
 }
 
-fn decide_due(state: &LeaseReducerState, strangers: &[Revocation], now: &Now<'_>) -> Vec<Draft> {
-    state
-        .get_expired_but_active_at_tick(&now.tick)
-        .into_iter()
+fn decide_due(state: &LeaseReducerState, orphans: &HashMap<String, Revocation>, now: &Now<'_>) -> Vec<Draft> {
+    expiry::due(state, now)
         .filter_map(|lease| match expiry::judge(lease, now) {
             Verdict::Over => Some(expired(lease, now)),
             // One that was not signed for, or has changed since, waits for the next time.
-            Verdict::Revocable(_) => strangers
-                .iter()
-                .find(|revocation| revocation.fits(lease))
+            Verdict::Revocable(reason) => orphans
+                .get(&lease.lease_id)
+                .filter(|revocation| revocation.fits(lease, reason))
                 .map(revoked),
             Verdict::Held => None,
         })

@@ -2,14 +2,16 @@
 //!
 //! A holder fails closed: what it cannot compare it does not trust. The registrar must not take a lease away on that
 //! ground, or a holder would be robbed by a stranger's clock. It expires only what its own clock has counted to the
-//! end; a lease of another clock it revokes, and only when the machine has been started since, or when a whole
-//! time-to-live has passed on its own clock without a sign of life.
+//! end. Before that it revokes a lease whose holder is known to be dead. A lease of another clock, whose end it cannot
+//! see, it also revokes when the machine has been started since, or when nobody can tell whether the holder is alive and
+//! a whole time-to-live has passed on its own clock without a sign of life.
 
 use std::collections::HashMap;
 
 use crate::work::registrar::key_ring::KeyRing;
+use crate::work::registrar::session::{Holder, Holders};
 use crate::work::registrar::token::LedgerId;
-use crate::work::registrar::{Lease, LeaseChange};
+use crate::work::registrar::{Lease, LeaseChange, LeaseReducerState};
 use crate::work::tick::Tick;
 
 /// The moment of a decision: everything about "now" that a rule may look at.
@@ -23,6 +25,7 @@ pub(crate) struct Now<'a> {
     pub(crate) strangers: &'a Strangers,
     pub(crate) keys: &'a KeyRing,
     pub(crate) ledger: LedgerId,
+    pub(crate) holders: &'a Holders,
 }
 
 /// What the registrar may do with an active lease that is in somebody's way.
@@ -38,21 +41,37 @@ pub(crate) enum Verdict {
 
 /// Judges an active lease.
 pub(crate) fn judge(lease: &Lease, now: &Now<'_>) -> Verdict {
-    let Some(end) = lease.expires_at_tick else {
-        let is_over = now.wall >= lease.expires_at;
-        return if is_over { Verdict::Over } else { Verdict::Held };
+    let end = lease.expires_at_tick;
+    let is_over = match end {
+        Some(end) => now.tick.has_reached(&end),
+        None => now.wall >= lease.expires_at,
     };
-    if now.tick.is_comparable(&end) {
-        let is_over = now.tick.has_reached(&end);
-        return if is_over { Verdict::Over } else { Verdict::Held };
+    if is_over {
+        return Verdict::Over;
     }
-    if end.clock.is_other_boot(&now.tick.clock) {
+    if end.is_some_and(|end| end.clock.is_other_boot(&now.tick.clock)) {
         return Verdict::Revocable(LeaseChange::HOST_REBOOTED);
     }
-    if now.strangers.is_overdue(&lease.lease_id, &now.tick) {
-        return Verdict::Revocable(LeaseChange::CLOCK_LOST);
+    match now.holders.of(&lease.session_id) {
+        Holder::Dead => Verdict::Revocable(LeaseChange::HOLDER_DIED),
+        Holder::Unknown if now.strangers.is_overdue(&lease.lease_id, &now.tick) => {
+            Verdict::Revocable(LeaseChange::CLOCK_LOST)
+        }
+        Holder::Unknown | Holder::Alive => Verdict::Held,
     }
-    Verdict::Held
+}
+
+/// The active leases that are worth judging, each once: those whose end has come or cannot be seen, and those of the
+/// dead.
+pub(crate) fn due<'a>(state: &'a LeaseReducerState, now: &Now<'a>) -> impl Iterator<Item = &'a Lease> {
+    let tick = now.tick;
+    let of_the_dead = now
+        .holders
+        .dead()
+        .flat_map(|session_id| state.active_leases_by_session(session_id))
+        .filter(move |lease| !lease.is_expired_at_tick(&tick));
+    let ended = state.get_expired_but_active_at_tick(&tick);
+    ended.into_iter().chain(of_the_dead)
 }
 
 /// Active leases whose clock cannot be compared with ours, and until when we wait for their next sign of life.

@@ -34,6 +34,7 @@ mod opened;
 mod projection;
 mod reducer;
 pub(crate) mod reply;
+mod session;
 mod signed_head;
 mod signing;
 mod slab;

@@ -11,6 +11,7 @@ use crate::work::reducer::{Reducer as _, ReducerContext};
 use crate::work::registrar::expiry::{Now, Strangers};
 use crate::work::registrar::key_ring::{KeyRing, Statement};
 use crate::work::registrar::ledger_event::LedgerEvent;
+use crate::work::registrar::session::Holders;
 use crate::work::registrar::signing::{self, PublicKey};
 use crate::work::registrar::token::{self, LedgerId};
 use crate::work::registrar::{LeaseChange, LeaseError, LeaseReducer, LeaseReducerState};
@@ -75,7 +76,7 @@ impl Projection {
 
     /// The moment of a decision. Ticks never fall along the sequence, even if clocks of several cores disagree by a
     /// hair.
-    pub(crate) fn now(&self, tick: Tick, wall: u64, token: u64) -> Now<'_> {
+    pub(crate) fn now<'a>(&'a self, tick: Tick, wall: u64, token: u64, holders: &'a Holders) -> Now<'a> {
         let tick = match self.last_tick {
             Some(last) if last.has_reached(&tick) => last,
             _ => tick,
@@ -87,6 +88,7 @@ impl Projection {
             strangers: &self.strangers,
             keys: &self.keys,
             ledger: self.ledger_id,
+            holders,
         }
     }
 

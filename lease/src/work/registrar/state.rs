@@ -106,6 +106,11 @@ impl LeaseReducerState {
         self.by_session.keys().map(AsRef::as_ref)
     }
 
+    /// Whether active leases were issued in this session.
+    pub fn is_active_session(&self, session_id: &str) -> bool {
+        self.by_session.contains_key(session_id)
+    }
+
     /// All leases that were not pruned. Takes time in proportion to their number times its logarithm: for reports.
     pub fn leases(&self) -> Vec<&Lease> {
         self.slots().into_iter().map(|slot| &slot.lease).collect()

@@ -15,6 +15,7 @@ use crate::work::registrar::core::Core;
 use crate::work::registrar::decide::{Draft, Refusal, decide};
 use crate::work::registrar::projection::Projection;
 use crate::work::registrar::reply::Outcome;
+use crate::work::registrar::session::Holders;
 use crate::work::registrar::writer::{Fate, Signed};
 use crate::work::registrar::{LeaseError, LeaseReducerState, PublicKey, RegistrarError};
 use crate::work::tick::Tick;
@@ -23,6 +24,7 @@ pub(super) struct Visit<'a> {
     core: &'a Core,
     section: &'a mut dyn Section,
     projection: &'a mut Projection,
+    holders: &'a Holders,
     fate: &'a mut Fate,
     /// Decided and not yet appended; no two touch the same work item.
     group: Vec<Decided>,
@@ -51,12 +53,14 @@ impl<'a> Visit<'a> {
         core: &'a Core,
         section: &'a mut dyn Section,
         projection: &'a mut Projection,
+        holders: &'a Holders,
         fate: &'a mut Fate,
     ) -> Self {
         Self {
             core,
             section,
             projection,
+            holders,
             fate,
             group: Vec::new(),
             touched: HashSet::new(),
@@ -104,9 +108,12 @@ impl<'a> Visit<'a> {
             Ok(token) => token,
             Err(error) => return self.fate.fail([signed.queued], &error.into()),
         };
-        let now = self
-            .projection
-            .now(self.core.clock.tick(), self.core.clock.wall(), token);
+        let now = self.projection.now(
+            self.core.clock.tick(),
+            self.core.clock.wall(),
+            token,
+            self.holders,
+        );
         match decide(self.projection.state(), &signed.command, &now) {
             Ok(drafts) => {
                 if drafts.iter().any(Draft::is_new_lease) {

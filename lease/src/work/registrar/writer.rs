@@ -12,9 +12,10 @@ use crate::sync::{Arc, MutexGuard, lock};
 use crate::work::observe;
 use crate::work::registrar::command::{Command, IssueRequest, Request, prepare};
 use crate::work::registrar::core::{Core, Queue, Queued};
-use crate::work::registrar::decide::{Refusal, decide};
+use crate::work::registrar::decide::{Refusal, decide, obstacle};
 use crate::work::registrar::projection::Projection;
 use crate::work::registrar::reply::{Answer, Reply};
+use crate::work::registrar::session::Holders;
 use crate::work::registrar::visit::Visit;
 use crate::work::registrar::waiting::{WaitList, Waiter};
 use crate::work::registrar::{Durability, PublicKey, RegistrarError, Signer};
@@ -29,6 +30,7 @@ const SIGNINGS: u32 = 2;
 pub(crate) fn run(core: &Core) {
     let _over = Over(core);
     let mut lines = WaitList::new();
+    let mut holders = Holders::default();
     let mut was_busy = false;
     loop {
         let (fresh, is_closed) = core.next_round(was_busy, !lines.is_empty());
@@ -38,13 +40,14 @@ pub(crate) fn run(core: &Core) {
             lines.join(queued);
         }
         // Whoever waits has come before whoever only tries.
-        let mut todo = core.whose_turn_it_is(&mut lines);
+        let mut todo = core.whose_turn_it_is(&mut lines, &mut holders);
         todo.extend(prompt);
         was_busy = !todo.is_empty();
         if !was_busy && is_closed {
             break;
         }
-        core.work_off(todo, &mut lines);
+        core.work_off(todo, &mut lines, &mut holders);
+        core.settle(&mut holders);
     }
     for waiter in lines.take_if(|_| true) {
         waiter.reply.answer(Err(RegistrarError::Closed));
@@ -168,7 +171,7 @@ impl Core {
 
     /// Takes those out of the lines whose work item may be free, and those who have waited long enough: they get a
     /// last try.
-    fn whose_turn_it_is(&self, lines: &mut WaitList<Queued>) -> Vec<Queued> {
+    fn whose_turn_it_is(&self, lines: &mut WaitList<Queued>, holders: &mut Holders) -> Vec<Queued> {
         if lines.is_empty() {
             return Vec::new();
         }
@@ -179,10 +182,9 @@ impl Core {
             }
             return Vec::new();
         }
-        let (signer, projection) = (self.signer(), lock(&self.projection));
+        let projection = lock(&self.projection);
         let now = self.clock.tick();
-        let mut next = lines
-            .take_first_if(|first| !matches!(self.sign(first, &projection, &signer), Err(Refusal::Busy(_))));
+        let mut next = lines.take_first_if(|first| self.may_be_free(&first.request, &projection, holders));
         for mut late in lines.take_if(|waiter| waiter.patience.is_none_or(|until| now.has_reached(&until))) {
             late.patience = None;
             next.push(late);
@@ -191,13 +193,13 @@ impl Core {
     }
 
     /// Does the commands, or lets them wait for their work item.
-    fn work_off(&self, todo: Vec<Queued>, lines: &mut WaitList<Queued>) {
+    fn work_off(&self, todo: Vec<Queued>, lines: &mut WaitList<Queued>, holders: &mut Holders) {
         let mut rest: Vec<_> = todo.into_iter().map(|queued| (queued, 0)).collect();
         while !rest.is_empty() {
             let mut fate = Fate::default();
-            let signed = self.sign_all(rest, &mut fate);
+            let signed = self.sign_all(rest, holders, &mut fate);
             if !signed.is_empty() {
-                self.commit(signed, &mut fate);
+                self.commit(signed, holders, &mut fate);
             }
             rest = mem::take(&mut fate.again);
             for first in mem::take(&mut fate.waiting) {
@@ -211,7 +213,7 @@ impl Core {
     ///
     /// A refusal counts only as long as nothing before it in the queue is on its way: whoever drops a claim and asks
     /// for it again must not find himself in the way.
-    fn sign_all(&self, todo: Vec<(Queued, u32)>, fate: &mut Fate) -> Vec<Signed> {
+    fn sign_all(&self, todo: Vec<(Queued, u32)>, holders: &mut Holders, fate: &mut Fate) -> Vec<Signed> {
         if let Err(error) = self.catch_up() {
             fate.fail(todo.into_iter().map(|(queued, _)| queued), &error);
             return Vec::new();
@@ -229,7 +231,8 @@ impl Core {
             if queued.reply.is_withdrawn() {
                 continue;
             }
-            match self.sign(&queued, &projection, &signer) {
+            self.look_at_holders(&queued.request, &projection, holders);
+            match self.sign(&queued, &projection, holders, &signer) {
                 Ok(command) => all_signed.push(Signed {
                     queued,
                     command,
@@ -245,15 +248,56 @@ impl Core {
 
     /// Fixes and signs one command. What the state outside refuses needs no turn in the section: it was caught up after
     /// the command came.
-    fn sign(&self, queued: &Queued, projection: &Projection, signer: &Signer) -> Result<Command, Refusal> {
-        let now = projection.now(self.clock.tick(), self.clock.wall(), 0);
+    fn sign(
+        &self,
+        queued: &Queued,
+        projection: &Projection,
+        holders: &Holders,
+        signer: &Signer,
+    ) -> Result<Command, Refusal> {
+        let now = projection.now(self.clock.tick(), self.clock.wall(), 0, holders);
         let command = prepare(&queued.request, projection.state(), &now, signer)?;
         decide(projection.state(), &command, &now)?;
         Ok(command)
     }
 
+    /// Whether the one who waits for this has to wait no longer, as far as can be seen from outside.
+    fn may_be_free(&self, request: &Request, projection: &Projection, holders: &mut Holders) -> bool {
+        let Request::Issue(issue) = request else {
+            return true;
+        };
+        self.look_at_holders(request, projection, holders);
+        let now = projection.now(self.clock.tick(), self.clock.wall(), 0, holders);
+        obstacle(projection.state(), issue, &now).is_none()
+    }
+
+    /// Finds out whether those who are in the way of this are alive. What they wrote before they died is read in the
+    /// section, which is entered later.
+    fn look_at_holders(&self, request: &Request, projection: &Projection, holders: &mut Holders) {
+        let (state, tick) = (projection.state(), self.clock.tick());
+        match request {
+            Request::Issue(issue) => {
+                if let Some(held) = state.get_active_lease_for_work(&issue.work_id) {
+                    holders.look(&held.session_id, &*self.ledger, tick);
+                }
+            }
+            Request::ExpireDue => {
+                for session_id in state.active_sessions() {
+                    holders.look(session_id, &*self.ledger, tick);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends what was found out in this round.
+    fn settle(&self, holders: &mut Holders) {
+        let projection = lock(&self.projection);
+        holders.settle(|session_id| projection.state().is_active_session(session_id));
+    }
+
     /// One stay in the ledger's section.
-    fn commit(&self, all_signed: Vec<Signed>, fate: &mut Fate) {
+    fn commit(&self, all_signed: Vec<Signed>, holders: &Holders, fate: &mut Fate) {
         let queued = |all: Vec<Signed>| all.into_iter().map(|signed| signed.queued);
         let mut section = match self.ledger.enter() {
             Ok(section) => section,
@@ -264,7 +308,7 @@ impl Core {
             Ok(ended) => fate.ended.extend(ended),
             Err(error) => return fate.fail(queued(all_signed), &error.into()),
         }
-        let mut visit = Visit::new(self, &mut *section, &mut projection, fate);
+        let mut visit = Visit::new(self, &mut *section, &mut projection, holders, fate);
         for signed in all_signed {
             if !visit.trusts(signed.signer) {
                 visit.sign_again(signed);

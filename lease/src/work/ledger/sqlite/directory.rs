@@ -119,6 +119,11 @@ impl Directory {
         &self.path
     }
 
+    /// Where the files of the living are.
+    pub(super) fn live(&self) -> PathBuf {
+        self.file(LIVE)
+    }
+
     pub(super) fn identity(&self) -> Identity {
         self.identity
     }
@@ -160,7 +165,7 @@ impl Directory {
     /// Makes the directory of liveness files, and then it and every other entry durable. It is made last: where it is,
     /// the directory's own name was made durable before, whoever made that and whatever became of him.
     pub(super) fn complete(&self) -> Result<(), LedgerError> {
-        let live = self.file(LIVE);
+        let live = self.live();
         if live.symlink_metadata().is_err() {
             self.sync_name()?;
             make(&live)?;
@@ -191,12 +196,22 @@ impl Directory {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(LedgerError::io("look at", &path, error)),
             };
-            let mounted = metadata.dev() != self.identity.device || is_mount(&path)?;
-            if !metadata.is_file() || metadata.nlink() != 1 || mounted {
+            if !metadata.is_file() || metadata.nlink() != 1 || self.is_elsewhere(&path, &metadata)? {
                 return Err(LedgerError::Linked { path });
             }
         }
-        Ok(())
+        let live = self.live();
+        match live.symlink_metadata() {
+            Ok(metadata) if metadata.is_dir() && !self.is_elsewhere(&live, &metadata)? => Ok(()),
+            Ok(_) => Err(LedgerError::Linked { path: live }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(LedgerError::io("look at", &live, error)),
+        }
+    }
+
+    /// Whether something is mounted at this path, so that others may see another file there.
+    fn is_elsewhere(&self, path: &Path, metadata: &Metadata) -> Result<bool, LedgerError> {
+        Ok(metadata.dev() != self.identity.device || is_mount(path)?)
     }
 
     fn check_file_system(&self) -> Result<(), LedgerError> {

@@ -11,6 +11,7 @@ mod common;
 mod directory;
 mod failure;
 mod gate;
+mod live;
 mod origin;
 mod registry;
 mod rewrite;
@@ -30,9 +31,10 @@ use self::{
     common::{Common, Moved},
     directory::Directory,
     gate::Passage,
+    live::Life,
     storage::Role,
 };
-use super::{Head, Ledger, LedgerError, NewRecord, RecordVerifier, Section, gate::PATIENCE};
+use super::{Head, Ledger, LedgerError, Liveness, NewRecord, RecordVerifier, Section, gate::PATIENCE};
 use crate::{
     sync::{Arc, Mutex, MutexGuard, lock},
     work::event::EventRecord,
@@ -74,6 +76,7 @@ struct Shared {
     reader: Mutex<Connection>,
     checkpointer: Checkpointer,
     presence: File,
+    life: Life,
 }
 
 impl SqliteLedger {
@@ -186,6 +189,7 @@ impl Shared {
             common.sync()
         })?;
         drop(inside);
+        let life = Life::begin(&common.directory.live())?;
         let common = Arc::new(common);
         Ok(Self {
             checkpointer: Checkpointer::start(Arc::clone(&common))?,
@@ -193,6 +197,7 @@ impl Shared {
             writer: Mutex::new(writer),
             reader,
             presence,
+            life,
         })
     }
 }
@@ -264,6 +269,22 @@ impl Ledger for SqliteLedger {
 
     fn epoch(&self) -> Result<u32, LedgerError> {
         storage::epoch(&*self.reader()?).map_err(self.failed("read the epoch"))
+    }
+
+    fn incarnation(&self) -> Option<&str> {
+        Some(self.shared.life.incarnation())
+    }
+
+    fn liveness(&self, incarnation: &str) -> Liveness {
+        match self.check_process() {
+            Ok(()) => live::look(&self.shared.common.directory.live(), incarnation),
+            Err(_) => Liveness::Unknown,
+        }
+    }
+
+    fn incarnations(&self) -> Result<Vec<String>, LedgerError> {
+        self.check_process()?;
+        live::all(&self.shared.common.directory.live())
     }
 
     fn verify(&self, verifier: &mut dyn RecordVerifier) -> Result<Head, LedgerError> {

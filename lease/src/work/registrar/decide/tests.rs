@@ -10,6 +10,7 @@ use crate::work::reducer::{Reducer as _, ReducerContext};
 use crate::work::registrar::command::{IssueRequest, Release, Request, Target, prepare};
 use crate::work::registrar::expiry::Strangers;
 use crate::work::registrar::key_ring::KeyRing;
+use crate::work::registrar::session::Holders;
 use crate::work::registrar::{LeaseReducer, LeaseState, ReleaseReason, Signer};
 use crate::work::tick::ClockId;
 
@@ -20,6 +21,7 @@ struct World {
     reducer: LeaseReducer,
     strangers: Strangers,
     keys: KeyRing,
+    holders: Holders,
     signer: Signer,
     tick: Tick,
     wall: u64,
@@ -32,6 +34,7 @@ impl World {
             reducer: LeaseReducer::new(),
             strangers: Strangers::default(),
             keys: KeyRing::default(),
+            holders: Holders::default(),
             signer: Signer::from_bytes(&[7; 32]),
             tick: Tick::new(1_000, 1_000, ClockId::of(b"boot", b"")),
             wall: 1_000_000_000_000,
@@ -55,6 +58,7 @@ impl World {
             strangers: &self.strangers,
             keys: &self.keys,
             ledger: [0; 32],
+            holders: &self.holders,
         }
     }
 
