@@ -176,9 +176,12 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
         let shared = self.open()?;
         let slot = self.take()?;
         let unused = PutBack { shared, slot };
+        // What can fail comes first: a payload that the slot keeps is destroyed only for another one.
+        // SAFETY: the slot is ours, and the pool is borrowed.
+        let count = unsafe { weak::count_before_payload::<T>(slot) }?;
         self.vacate(slot);
         // SAFETY: the slot is ours and free; its implicit weak count is given up by the guard, or kept by the lease.
-        let weak = unsafe { weak::before_payload::<T>(slot) }?;
+        let weak = unsafe { weak::before_payload::<T>(slot, count) };
         mem::forget(unused);
         let class = {
             // SAFETY: the pool exists, so its segments do.

@@ -1,10 +1,11 @@
 //! How a pool ends or gives memory back: dropped with leases left, shut down, shrunk.
 
+use std::iter;
 use std::mem;
 use std::ptr::NonNull;
 
 use super::control_word::Orphaned;
-use super::error::LiveSlot;
+use super::error::ShutdownError;
 use super::recycle::Recycling;
 use super::segment::{self, Segment, SlotPtr};
 use super::shared::Shared;
@@ -54,16 +55,16 @@ impl Shared {
         registry::put_back(self);
     }
 
-    /// Gives all segments back if no slot is in use; says which are otherwise.
+    /// Gives all segments back, unless a slot is in use.
     ///
     /// # Safety
     ///
     /// The caller has the pool value to itself.
-    pub(super) unsafe fn drain(&'static self) -> Result<usize, Vec<LiveSlot>> {
+    pub(super) unsafe fn drain(&'static self) -> Result<(), ShutdownError> {
         let store = self.store();
-        let live = store.live_slots();
-        if !live.is_empty() {
-            return Err(live);
+        let leases = store.live_slots()?;
+        if !leases.is_empty() {
+            return Err(ShutdownError::StillLeased { leases });
         }
         let recycling = store.options.recycling;
         drop(store);
@@ -79,14 +80,14 @@ impl Shared {
         store.kept = Vec::new();
         store.slots = 0;
         store.retired = 0;
-        let bytes = mem::take(&mut store.bytes);
+        store.bytes = 0;
         let segments = mem::take(&mut store.segments);
         let strategy = store.strategy();
         drop(store);
         // SAFETY: every slot was free, the caller keeps lookups out, and the store has let go of the segments. The
         // strategy lives as long as the pool value.
         unsafe { free_segments(segments, strategy) };
-        Ok(bytes)
+        Ok(())
     }
 
     /// Gives back the segments whose slots are all in the store.
@@ -101,15 +102,14 @@ impl Shared {
             // SAFETY: the pool value keeps the type alive, and the caller keeps others from taking slots.
             unsafe { self.discard_kept(recycling) };
         }
-        let mut store = self.store();
-        let emptied = mem::take(&mut store.kept);
-        store.free.extend(emptied);
-        let empty = store.remove_empty_segments();
-        let strategy = store.strategy();
-        drop(store);
-        // SAFETY: every slot was free and the store's, the caller keeps lookups out, and the store has let go of the
-        // segments. The strategy lives as long as the pool value.
-        unsafe { free_segments(empty, strategy) }
+        let (empty, strategy) = {
+            let mut store = self.store();
+            (store.set_empty_segments_apart(), store.strategy())
+        };
+        let next = || self.store().segments.pop();
+        // SAFETY: every slot was free and the store's, the caller keeps lookups out and others from adding segments, and
+        // the store lets go of them one by one. The strategy lives as long as the pool value.
+        unsafe { free_segments(iter::from_fn(next).take(empty), strategy) }
     }
 
     /// Destroys all payloads that free slots keep, also those that come to be kept meanwhile. If a destructor panics, the
@@ -133,7 +133,10 @@ impl Shared {
 /// # Safety
 ///
 /// Nothing uses the segments, nobody can look one of their slots up, and they came from this strategy, which exists.
-unsafe fn free_segments(segments: Vec<NonNull<Segment>>, strategy: NonNull<dyn MemoryStrategy>) -> usize {
+unsafe fn free_segments(
+    segments: impl IntoIterator<Item = NonNull<Segment>>,
+    strategy: NonNull<dyn MemoryStrategy>,
+) -> usize {
     // SAFETY: the strategy exists.
     let strategy = unsafe { strategy.as_ref() };
     let mut bytes = 0;

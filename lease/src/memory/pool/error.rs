@@ -114,6 +114,9 @@ pub enum ShutdownError {
         /// Each of them.
         leases: Vec<LiveSlot>,
     },
+    /// Some of its slots are still in use, and there is no memory to list them.
+    #[error("slots of the pool are still in use, and cannot be listed: {0}")]
+    Memory(#[from] AllocError),
 }
 
 /// A slot that is still in use.

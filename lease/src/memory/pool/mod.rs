@@ -211,7 +211,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     ///
     /// # Errors
     ///
-    /// Which slots are in use.
+    /// Which slots are in use, or that there is no memory to list them.
     ///
     /// ```
     /// use lease::{Pool, ShutdownError};
@@ -228,7 +228,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     pub fn shutdown(&mut self) -> Result<(), ShutdownError> {
         if let Some(shared) = self.shared() {
             // SAFETY: the pool value is borrowed mutably.
-            unsafe { shared.drain() }.map_err(|leases| ShutdownError::StillLeased { leases })?;
+            unsafe { shared.drain() }?;
         }
         self.close();
         Ok(())

@@ -119,8 +119,17 @@ impl Store {
         }
     }
 
-    pub(super) fn live_slots(&self) -> Vec<LiveSlot> {
+    /// The slots in use, while none comes into use.
+    pub(super) fn live_slots(&self) -> Result<Vec<LiveSlot>, AllocError> {
+        let mut in_use = 0;
+        self.each_slot(|slot| {
+            // SAFETY: the store's segments exist.
+            in_use += usize::from(!unsafe { slot.word() }.read().is_free());
+        });
         let mut live = Vec::new();
+        if live.try_reserve_exact(in_use).is_err() {
+            return Err(out_of_memory::<LiveSlot>(in_use));
+        }
         for &segment in &self.segments {
             // SAFETY: the store's segments exist.
             let header = unsafe { segment.as_ref() };
@@ -139,7 +148,7 @@ impl Store {
                 }
             }
         }
-        live
+        Ok(live)
     }
 
     pub(super) fn figures(&self) -> Figures {
@@ -160,13 +169,17 @@ impl Store {
         }
     }
 
-    /// Lets go of the segments whose slots are all here or retired.
-    pub(super) fn remove_empty_segments(&mut self) -> Vec<NonNull<Segment>> {
+    /// Moves the segments whose slots are all here or retired to the end of the list, and lets go of their slots; says how
+    /// many there are.
+    pub(super) fn set_empty_segments_apart(&mut self) -> usize {
+        // Nothing here needs memory, which a pool that is to shrink may not get.
+        self.free.append(&mut self.kept);
         // From the highest address down: the lowest slots are given out first, which lets high segments run empty.
         self.free.sort_unstable_by_key(|slot| Reverse(slot.addr()));
-        let mut empty = Vec::new();
-        let mut kept = mem::take(&mut self.segments);
-        kept.retain(|&segment| {
+        let mut segments = mem::take(&mut self.segments);
+        let mut kept = 0;
+        for at in 0..segments.len() {
+            let segment = segments[at];
             // SAFETY: the store's segments exist.
             let header = unsafe { segment.as_ref() };
             let start = segment.addr().get();
@@ -181,12 +194,17 @@ impl Store {
                 self.slots -= header.slots();
                 self.retired -= retired;
                 self.bytes -= header.bytes();
-                empty.push(segment);
+            } else {
+                segments.swap(at, kept);
+                kept += 1;
             }
-            !all_free
-        });
-        self.segments = kept;
-        self.free.shrink_to(self.slots);
+        }
+        let empty = segments.len() - kept;
+        self.segments = segments;
+        shrink(&mut self.free, self.slots);
+        if self.options.recycling.is_some() {
+            shrink(&mut self.kept, self.slots);
+        }
         empty
     }
 
@@ -239,10 +257,24 @@ impl Store {
             .try_reserve(if recycles { total - self.kept.len() } else { 0 });
         let segments = self.segments.try_reserve(1);
         if free.is_err() || kept.is_err() || segments.is_err() {
-            let layout = Layout::array::<SlotPtr>(total).unwrap_or(Layout::new::<SlotPtr>());
-            return Err(AllocError::new(layout, AllocReason::OutOfMemory).into());
+            return Err(out_of_memory::<SlotPtr>(total).into());
         }
         Ok(())
+    }
+}
+
+/// No memory for a list of so many.
+fn out_of_memory<T>(count: usize) -> AllocError {
+    let layout = Layout::array::<T>(count).unwrap_or(Layout::new::<T>());
+    AllocError::new(layout, AllocReason::OutOfMemory)
+}
+
+/// Gives back the room that a list has beyond so many slots, unless there is no memory for the smaller list.
+fn shrink(list: &mut Vec<SlotPtr>, room: usize) {
+    let mut smaller = Vec::new();
+    if list.capacity() > room && smaller.try_reserve_exact(room).is_ok() {
+        smaller.append(list);
+        *list = smaller;
     }
 }
 

@@ -10,7 +10,7 @@ use super::release;
 use super::segment::SlotPtr;
 use super::strong::StrongLease;
 use crate::memory::strategy::AllocError;
-use crate::sync::atomic::Ordering;
+use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// The most weak leases one slot may have; the rest of the count is headroom, as with strong leases.
 const MAX_WEAK: u32 = u32::MAX / 2;
@@ -78,28 +78,37 @@ pub(super) unsafe fn downgrade<T>(slot: SlotPtr) -> Result<WeakLease<T>, AllocEr
     })
 }
 
+/// The weak count of a slot whose payload is still to be made.
+///
+/// # Safety
+///
+/// The caller owns the slot, which is of payload type `T` and in a pool that exists for `'a`.
+pub(super) unsafe fn count_before_payload<'a, T>(slot: SlotPtr) -> Result<&'a AtomicU32, AllocError> {
+    // SAFETY: the pool keeps its segments while it exists.
+    let class = unsafe { slot.word() }.read().class();
+    // SAFETY: the pool keeps its segments while it exists.
+    unsafe { slot.segment(class) }.ensure_weak_count::<T>(slot)
+}
+
 /// The first weak lease on a slot whose payload is still being made.
 ///
 /// # Safety
 ///
-/// The caller owns the slot, which is free, of payload type `T` and in a pool that exists; and will give up the implicit
-/// weak count of the strong leases, or make the first strong lease.
-pub(super) unsafe fn before_payload<T>(slot: SlotPtr) -> Result<WeakLease<T>, AllocError> {
-    // SAFETY: the pool keeps its segments while it exists.
-    let word = unsafe { slot.word() };
-    // SAFETY: the pool keeps its segments while it exists.
-    let segment = unsafe { slot.segment(word.read().class()) };
+/// The caller owns the slot, which is free, of payload type `T` and in a pool that exists; `count` is its weak count. The
+/// caller will give up the implicit weak count of the strong leases, or make the first strong lease.
+pub(super) unsafe fn before_payload<T>(slot: SlotPtr, count: &AtomicU32) -> WeakLease<T> {
     // The strong leases' implicit one, and this one.
-    segment.ensure_weak_count::<T>(slot)?.store(2, Ordering::Relaxed);
-    word.reserve_with_weak();
-    Ok(WeakLease {
+    count.store(2, Ordering::Relaxed);
+    // SAFETY: the pool keeps its segments while it exists.
+    unsafe { slot.word() }.reserve_with_weak();
+    WeakLease {
         slot,
         payload: PhantomData,
-    })
+    }
 }
 
 /// `Relaxed`: whoever adds holds a count already, or a strong lease whose implicit one is counted.
-fn add_one(count: &crate::sync::atomic::AtomicU32) {
+fn add_one(count: &AtomicU32) {
     if count.fetch_add(1, Ordering::Relaxed) >= MAX_WEAK {
         process::abort();
     }
