@@ -1,25 +1,31 @@
 //! Keeps the log from growing: a thread of its own moves it into the database.
 //!
 //! Writers never checkpoint, because a checkpoint syncs twice and they would hold the gate meanwhile. Most of the work
-//! is done beside them; only the last step, emptying the log, takes the gate, so that no commit comes in between. The
+//! is done beside them; only the last step takes the gate, so that no commit comes in between and the next one begins at
+//! the log's start. All processes notice at once that the log is long; one does the work, the others find it done. The
 //! thread has a connection only while it works, so that a ledger which was closed is no longer open.
 
 use std::time::Duration;
 
+use rusqlite::Connection;
+
 use super::{
     common::Common,
-    storage::{self, Role},
+    storage::{self, Reach, Role},
 };
 use crate::{
     sync::{Arc, Condvar, Mutex, lock, thread},
     work::ledger::LedgerError,
 };
 
-/// The length of the log at which it is worth a checkpoint, in bytes.
-pub(super) const WORTH_IT: u64 = 4 << 20;
+/// The length of the log at which it is worth a checkpoint, in pages of 4 KiB.
+pub(super) const WORTH_IT: i64 = 4_096;
 
-/// How long emptying the log may wait, for readers and at the gate, before it is left to the next time.
+/// How long the last step may wait, for readers and at the gate, before it is left to the next time.
 const PATIENCE: Duration = Duration::from_millis(250);
+
+/// How long to leave a log alone that somebody else is moving, or that a long reader holds.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The bell of the checkpointing thread; dropping it ends the thread.
 #[derive(Debug)]
@@ -49,10 +55,9 @@ impl Checkpointer {
             .name("lease-checkpoint".to_owned())
             .spawn(move || {
                 while inside.wait() == Call::Checkpoint {
-                    run(&common);
-                    if common.syncer.length() > WORTH_IT {
-                        // A long reader is in the way; asking at every commit would only be noise.
-                        thread::sleep(PATIENCE);
+                    if !run(&common) {
+                        // Every commit asks again, which would only be noise.
+                        thread::sleep(PAUSE);
                     }
                 }
             })
@@ -90,21 +95,30 @@ impl Bell {
     }
 }
 
-/// Moves the log into the database, then empties it if that was all of it. What fails is left to the next time.
-fn run(common: &Common) {
+/// Moves the log into the database, and says whether that was all of it. What fails is left to the next time.
+fn run(common: &Common) -> bool {
     if !common.is_trusted() {
-        return;
+        return false;
     }
-    let Ok(connection) = storage::connect(&common.database, Role::Write, PATIENCE) else {
-        return;
-    };
-    let emptied =
-        storage::checkpoint(&connection, "PASSIVE").and_then(|()| match common.gate.enter(PATIENCE) {
-            Ok(_inside) if common.is_trusted() => storage::checkpoint(&connection, "TRUNCATE"),
-            _ => Ok(()),
-        });
-    if let Err(error) = emptied {
+    let moved = storage::connect(&common.database, Role::Write, PATIENCE)
+        .and_then(|connection| move_log(common, &connection));
+    moved.unwrap_or_else(|error| {
         // A failed sync has to be told to everyone; the rest is nobody's loss.
-        let _ = common.noticed(LedgerError::from_sqlite("checkpoint", &common.database, error));
+        let _ = common.noticed(error);
+        false
+    })
+}
+
+fn move_log(common: &Common, connection: &Connection) -> Result<bool, LedgerError> {
+    let failed = |error| LedgerError::from_sqlite("checkpoint", &common.database, error);
+    let checkpoint = |reach| storage::checkpoint(connection, reach).map_err(failed);
+    if checkpoint(Reach::Beside)?.is_busy {
+        return Ok(false);
     }
+    let _inside = common.gate.enter(PATIENCE)?;
+    if !common.is_trusted() {
+        return Ok(false);
+    }
+    let is_short = checkpoint(Reach::Look)?.pages <= WORTH_IT;
+    Ok(is_short || !checkpoint(Reach::Whole)?.is_busy)
 }

@@ -36,7 +36,11 @@ use self::{
 };
 use super::{Head, Ledger, LedgerError, Liveness, NewRecord, RecordVerifier, Section, gate::PATIENCE};
 use crate::{
-    sync::{Arc, Mutex, MutexGuard, lock},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicI64, Ordering::Relaxed},
+        lock,
+    },
     work::event::EventRecord,
 };
 
@@ -73,6 +77,8 @@ pub struct SqliteLedger {
 struct Shared {
     common: Arc<Common>,
     writer: Mutex<Connection>,
+    /// How long the log was after the last commit of this process, in pages.
+    log: Arc<AtomicI64>,
     reader: Mutex<Connection>,
     checkpointer: Checkpointer,
     presence: File,
@@ -190,11 +196,14 @@ impl Shared {
         })?;
         drop(inside);
         let life = Life::begin(&common.directory.live())?;
+        let log = Arc::new(AtomicI64::new(0));
+        storage::watch_log(&mut writer, &common.database, Arc::clone(&log))?;
         let common = Arc::new(common);
         Ok(Self {
             checkpointer: Checkpointer::start(Arc::clone(&common))?,
             common,
             writer: Mutex::new(writer),
+            log,
             reader,
             presence,
             life,
@@ -326,7 +335,8 @@ impl Section for SqliteSection<'_> {
         let common = &self.shared.common;
         let appended = storage::append(&mut self.writer, &common.database, expected, batch);
         let head = appended.map_err(|error| self.failed(error))?;
-        if common.syncer.length() > checkpointer::WORTH_IT {
+        // Stored by this thread.
+        if self.shared.log.load(Relaxed) > checkpointer::WORTH_IT {
             self.shared.checkpointer.ring();
         }
         Ok(head)

@@ -7,18 +7,24 @@
 use std::{path::Path, time::Duration};
 
 use rusqlite::{
-    Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, config::DbConfig, params,
+    Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, config::DbConfig, hooks::Wal, params,
 };
 
 use super::origin::Origin;
-use crate::work::{
-    event::EventRecord,
-    ledger::{
-        Fault, Head, LedgerError, NewRecord,
-        chain::{Entry, link},
-        epoch,
+use crate::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering::Relaxed},
     },
-    tick::{ClockId, Tick},
+    work::{
+        event::EventRecord,
+        ledger::{
+            Fault, Head, LedgerError, NewRecord,
+            chain::{Entry, link},
+            epoch,
+        },
+        tick::{ClockId, Tick},
+    },
 };
 
 /// Marks the file as ours: `LEAS`.
@@ -364,9 +370,54 @@ pub(super) fn raise_epoch(connection: &mut Connection, path: &Path) -> Result<u3
     Ok(raised)
 }
 
-/// Moves the log into the database: as much as readers allow (`PASSIVE`), or all of it, emptying the log (`TRUNCATE`).
-pub(super) fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
-    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))
+/// After each commit on this connection, keeps in `log` how many pages the log has.
+pub(super) fn watch_log(
+    connection: &mut Connection,
+    path: &Path,
+    log: Arc<AtomicI64>,
+) -> Result<(), LedgerError> {
+    let keep = move |_: &mut Wal, pages: i32| {
+        log.store(pages.into(), Relaxed);
+        Ok(())
+    };
+    let watched = connection.wal_hook(Some(keep));
+    watched.map_err(|error| LedgerError::from_sqlite("watch the log", path, error))
+}
+
+/// How far a checkpoint goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reach {
+    /// Moves nothing, only looks.
+    Look,
+    /// Moves as much of the log into the database as readers and writers allow.
+    Beside,
+    /// Moves all of it, so that the next writer begins at the log's start again. The file keeps its length: writing
+    /// over what is there syncs faster than making it longer.
+    Whole,
+}
+
+/// What a checkpoint left.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Log {
+    /// Whether somebody was in the way.
+    pub(super) is_busy: bool,
+    /// How many pages the log has.
+    pub(super) pages: i64,
+}
+
+/// Moves the log into the database.
+pub(super) fn checkpoint(connection: &Connection, reach: Reach) -> rusqlite::Result<Log> {
+    let mode = match reach {
+        Reach::Look => "NOOP",
+        Reach::Beside => "PASSIVE",
+        Reach::Whole => "RESTART",
+    };
+    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+        Ok(Log {
+            is_busy: row.get(0)?,
+            pages: row.get(1)?,
+        })
+    })
 }
 
 #[cfg(test)]

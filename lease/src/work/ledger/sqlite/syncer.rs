@@ -4,10 +4,7 @@
 //! answers the next sync with success. Reading back proves nothing, because it shows the pages in memory. So nothing is
 //! called durable until every byte of the log was written anew and *that* was synced without an error.
 
-use std::{
-    fs::{File, Metadata},
-    path::PathBuf,
-};
+use std::{fs::File, path::PathBuf};
 
 use super::{directory::Identity, rewrite};
 use crate::{
@@ -43,11 +40,6 @@ impl Syncer {
             identity: Identity::of(&metadata),
             rounds: Rounds::new(),
         })
-    }
-
-    /// How long the file is, in bytes.
-    pub(super) fn length(&self) -> u64 {
-        self.file().metadata().as_ref().map_or(0, Metadata::len)
     }
 
     /// Fails if a sync failed before.
