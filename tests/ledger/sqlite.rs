@@ -88,7 +88,7 @@ fn the_log_does_not_grow_without_bound() {
     let ledger = SqliteLedger::open(&path).unwrap();
     let mut head = Head::default();
     let text = "x".repeat(100_000);
-    // 60 MB in all; the log may be some megabytes long before it is worth a checkpoint, and grows on meanwhile.
+    // 60 MB in all; the log may be some 16 MiB long before it is worth a checkpoint, and grows on meanwhile.
     let longest = (0..600)
         .map(|_| {
             head = ledger.append(&head, &[note(&text)]).unwrap();

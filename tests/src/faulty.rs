@@ -96,6 +96,10 @@ struct FaultySection<'a> {
 }
 
 impl Section for FaultySection<'_> {
+    fn read(&mut self, after: u64, limit: usize) -> Result<Vec<EventRecord>, LedgerError> {
+        self.section.read(after, limit)
+    }
+
     fn append(&mut self, expected: &Head, batch: &[NewRecord]) -> Result<Head, LedgerError> {
         if self.shared.refuses_to_append.load(Ordering::SeqCst) {
             return Err(broken());

@@ -66,6 +66,11 @@ impl State {
         let rest = &self.entries[start..];
         &rest[..limit.min(rest.len())]
     }
+
+    fn read(&self, after: u64, limit: usize) -> Vec<EventRecord> {
+        let entries = self.after(after, limit);
+        entries.iter().map(|entry| entry.record.clone()).collect()
+    }
 }
 
 impl MemoryLedger {
@@ -102,9 +107,7 @@ impl Ledger for MemoryLedger {
     }
 
     fn read(&self, after: u64, limit: usize) -> Result<Vec<EventRecord>, LedgerError> {
-        let state = lock(&self.state);
-        let entries = state.after(after, limit);
-        Ok(entries.iter().map(|entry| entry.record.clone()).collect())
+        Ok(lock(&self.state).read(after, limit))
     }
 
     fn enter(&self) -> Result<Box<dyn Section + '_>, LedgerError> {
@@ -169,6 +172,10 @@ struct MemorySection<'a> {
 }
 
 impl Section for MemorySection<'_> {
+    fn read(&mut self, after: u64, limit: usize) -> Result<Vec<EventRecord>, LedgerError> {
+        Ok(lock(self.state).read(after, limit))
+    }
+
     fn append(&mut self, expected: &Head, batch: &[NewRecord]) -> Result<Head, LedgerError> {
         let mut state = lock(self.state);
         let head = state.head();

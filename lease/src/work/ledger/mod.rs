@@ -217,6 +217,14 @@ fn check_checkpoint_name(name: &str) -> Result<(), LedgerError> {
 /// The write section of a ledger, left when this is dropped. See [`Ledger::enter`].
 #[must_use = "the write section is left as soon as this is dropped"]
 pub trait Section {
+    /// The records after `after`, as [`Ledger::read`] gives them; no other can come in behind the last one while the
+    /// section is held.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`] when the storage cannot be read, or not be written either.
+    fn read(&mut self, after: u64, limit: usize) -> Result<Vec<EventRecord>, LedgerError>;
+
     /// Appends a batch, all or nothing, if the head is still `expected`, and returns the new head. The records are
     /// visible to every reader when this returns; they are durable when a [`sync`](Ledger::sync) that began afterwards
     /// returns.

@@ -105,12 +105,26 @@ impl Projection {
 
     /// Reads and applies what others have appended, and returns the leases that ended by it.
     pub(crate) fn catch_up(&mut self, ledger: &dyn Ledger, now: Tick) -> Result<Vec<String>, LedgerError> {
+        self.follow(|after| ledger.read(after, PAGE), now)
+    }
+
+    /// The same where nobody can append: afterwards the view is that of the ledger's end.
+    pub(crate) fn catch_up_inside(
+        &mut self,
+        section: &mut dyn Section,
+        now: Tick,
+    ) -> Result<Vec<String>, LedgerError> {
+        self.follow(|after| section.read(after, PAGE), now)
+    }
+
+    fn follow(
+        &mut self,
+        mut read: impl FnMut(u64) -> Result<Vec<EventRecord>, LedgerError>,
+        now: Tick,
+    ) -> Result<Vec<String>, LedgerError> {
         let mut ended = Vec::new();
-        if ledger.head()?.sequence == self.head.sequence {
-            return Ok(ended);
-        }
         loop {
-            let page = ledger.read(self.head.sequence, PAGE)?;
+            let page = read(self.head.sequence)?;
             for record in &page {
                 ended.extend(self.apply(record, now));
             }

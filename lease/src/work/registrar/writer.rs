@@ -304,7 +304,7 @@ impl Core {
             Err(error) => return fate.fail(queued(all_signed), &error.into()),
         };
         let mut projection = lock(&self.projection);
-        match projection.catch_up(&*self.ledger, self.clock.tick()) {
+        match projection.catch_up_inside(&mut *section, self.clock.tick()) {
             Ok(ended) => fate.ended.extend(ended),
             Err(error) => return fate.fail(queued(all_signed), &error.into()),
         }

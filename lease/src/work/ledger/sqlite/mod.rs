@@ -248,8 +248,7 @@ impl Ledger for SqliteLedger {
     }
 
     fn read(&self, after: u64, limit: usize) -> Result<Vec<EventRecord>, LedgerError> {
-        let entries = storage::entries(&*self.reader()?, &self.shared.common.database, after, limit)?;
-        entries.into_iter().map(|(entry, _)| entry.sound()).collect()
+        storage::records(&*self.reader()?, &self.shared.common.database, after, limit)
     }
 
     fn enter(&self) -> Result<Box<dyn Section + '_>, LedgerError> {
@@ -315,7 +314,8 @@ impl Ledger for SqliteLedger {
     }
 }
 
-/// Inside the gate, with the connection that writes.
+/// Inside the gate, with the connection that writes. From the first look at the records to the next append there is one
+/// transaction, so what is read is not read again to be written behind.
 struct SqliteSection<'a> {
     shared: &'a Shared,
     patience: Duration,
@@ -324,17 +324,39 @@ struct SqliteSection<'a> {
 }
 
 impl SqliteSection<'_> {
+    fn begin(&self) -> Result<(), LedgerError> {
+        if self.writer.is_autocommit() {
+            let begun = storage::begin(&self.writer, &self.shared.common.database);
+            return begun.map_err(|error| self.failed(error));
+        }
+        Ok(())
+    }
+
     /// What a failed write means for this writer, and for all others.
     fn failed(&self, error: LedgerError) -> LedgerError {
         self.shared.common.noticed(error).after(self.patience)
     }
 }
 
+impl Drop for SqliteSection<'_> {
+    fn drop(&mut self) {
+        storage::give_up(&self.writer);
+    }
+}
+
 impl Section for SqliteSection<'_> {
+    fn read(&mut self, after: u64, limit: usize) -> Result<Vec<EventRecord>, LedgerError> {
+        self.begin()?;
+        storage::records(&self.writer, &self.shared.common.database, after, limit)
+    }
+
     fn append(&mut self, expected: &Head, batch: &[NewRecord]) -> Result<Head, LedgerError> {
-        let common = &self.shared.common;
-        let appended = storage::append(&mut self.writer, &common.database, expected, batch);
-        let head = appended.map_err(|error| self.failed(error))?;
+        self.begin()?;
+        let appended = storage::append(&self.writer, &self.shared.common.database, expected, batch);
+        let head = appended.map_err(|error| {
+            storage::give_up(&self.writer);
+            self.failed(error)
+        })?;
         // Stored by this thread.
         if self.shared.log.load(Relaxed) > checkpointer::WORTH_IT {
             self.shared.checkpointer.ring();
@@ -343,6 +365,7 @@ impl Section for SqliteSection<'_> {
     }
 
     fn raise_epoch(&mut self) -> Result<u32, LedgerError> {
+        storage::give_up(&self.writer);
         let common = &self.shared.common;
         let raised = storage::raise_epoch(&mut self.writer, &common.database);
         let raised = raised.map_err(|error| self.failed(error))?;

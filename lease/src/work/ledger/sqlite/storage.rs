@@ -8,6 +8,7 @@ use std::{path::Path, time::Duration};
 
 use rusqlite::{
     Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, config::DbConfig, hooks::Wal, params,
+    types::FromSql,
 };
 
 use super::origin::Origin;
@@ -20,7 +21,7 @@ use crate::{
         event::EventRecord,
         ledger::{
             Fault, Head, LedgerError, NewRecord,
-            chain::{Entry, link},
+            chain::{Entry, link, sound},
             epoch,
         },
         tick::{ClockId, Tick},
@@ -75,8 +76,33 @@ CREATE TRIGGER unique_keys_never_leave BEFORE DELETE ON unique_keys
     BEGIN SELECT RAISE(ABORT, 'a unique key is used once'); END;
 ";
 
-const COLUMNS: &str = "sequence, previous_hash, hash, event_type, session_id, actor_id, payload, wall, tick, tick_rate, \
-                       tick_clock, unique_key";
+/// The columns of `events` in the order in which this file reads and writes them.
+macro_rules! columns {
+    () => {
+        "sequence, previous_hash, hash, event_type, session_id, actor_id, payload, wall, tick, tick_rate, tick_clock, \
+         unique_key"
+    };
+}
+
+/// How many records are read is the reader's business: a bound `LIMIT` would have SQLite plan the query anew each time.
+const RECORDS: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM events WHERE sequence > ?1 ORDER BY sequence"
+);
+
+const ENTRIES: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", (SELECT k.sequence FROM unique_keys k WHERE k.key = e.unique_key) \
+     FROM events e WHERE sequence > ?1 ORDER BY sequence"
+);
+
+const INSERT: &str = concat!(
+    "INSERT INTO events (",
+    columns!(),
+    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+);
 
 /// What a connection is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -206,47 +232,76 @@ pub(super) fn head(connection: &Connection) -> rusqlite::Result<Head> {
     Ok(head.unwrap_or_default())
 }
 
+/// The records after `after`, oldest first, at most `limit`, each of which gives its hash.
+pub(super) fn records(
+    connection: &Connection,
+    path: &Path,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<EventRecord>, LedgerError> {
+    rows(connection, path, RECORDS, after, limit, |row, sequence| {
+        let record = record(row, sequence).map_err(unreadable(sequence))?;
+        let unique_key = unique_key(row).map_err(unreadable(sequence))?;
+        sound(record, unique_key)
+    })
+}
+
 /// The entries after `after`, oldest first, at most `limit`; each with the sequence under which its unique key is
-/// registered.
+/// registered. Their hashes are not looked at.
 pub(super) fn entries(
     connection: &Connection,
     path: &Path,
     after: u64,
     limit: usize,
 ) -> Result<Vec<(Entry, Option<u64>)>, LedgerError> {
+    rows(connection, path, ENTRIES, after, limit, |row, sequence| {
+        let entry = Entry {
+            record: record(row, sequence).map_err(unreadable(sequence))?,
+            unique_key: unique_key(row).map_err(unreadable(sequence))?.map(str::to_owned),
+        };
+        let registered = column::<Option<i64>>(row, 12, "unique_key").map_err(unreadable(sequence))?;
+        Ok((entry, registered.map(i64::cast_unsigned)))
+    })
+}
+
+fn rows<T>(
+    connection: &Connection,
+    path: &Path,
+    query: &str,
+    after: u64,
+    limit: usize,
+    mut read: impl FnMut(&Row<'_>, u64) -> Result<T, LedgerError>,
+) -> Result<Vec<T>, LedgerError> {
     let failed = |error| LedgerError::from_sqlite("read the records", path, error);
     // Sequences are row numbers, which SQLite counts up to the largest signed one.
     let Ok(after) = i64::try_from(after) else {
         return Ok(Vec::new());
     };
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let sql = format!(
-        "SELECT {COLUMNS}, (SELECT k.sequence FROM unique_keys k WHERE k.key = e.unique_key) \
-         FROM events e WHERE sequence > ?1 ORDER BY sequence LIMIT ?2"
-    );
-    let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
-    let mut rows = statement.query(params![after, limit]).map_err(failed)?;
-    let mut entries = Vec::new();
-    while let Some(row) = rows.next().map_err(failed)? {
+    let mut statement = connection.prepare_cached(query).map_err(failed)?;
+    let mut rows = statement.query(params![after]).map_err(failed)?;
+    let mut all = Vec::new();
+    while all.len() < limit
+        && let Some(row) = rows.next().map_err(failed)?
+    {
         let sequence = row.get::<_, i64>(0).map_err(failed)?.cast_unsigned();
-        let read = entry(row, sequence).map_err(|column| LedgerError::BadRecord {
-            sequence,
-            fault: Fault::Unreadable { column },
-        })?;
-        entries.push(read);
+        all.push(read(row, sequence)?);
     }
-    Ok(entries)
+    Ok(all)
 }
 
-/// The entry in this row, or the name of the column that cannot be one of ours.
-fn entry(row: &Row<'_>, sequence: u64) -> Result<(Entry, Option<u64>), &'static str> {
-    fn column<T: rusqlite::types::FromSql>(
-        row: &Row<'_>,
-        index: usize,
-        name: &'static str,
-    ) -> Result<T, &'static str> {
-        row.get(index).map_err(|_| name)
+fn unreadable(sequence: u64) -> impl Fn(&'static str) -> LedgerError {
+    move |column| LedgerError::BadRecord {
+        sequence,
+        fault: Fault::Unreadable { column },
     }
+}
+
+/// The value in this column, or the column's name if it cannot be one of ours.
+fn column<T: FromSql>(row: &Row<'_>, index: usize, name: &'static str) -> Result<T, &'static str> {
+    row.get(index).map_err(|_| name)
+}
+
+fn record(row: &Row<'_>, sequence: u64) -> Result<EventRecord, &'static str> {
     let unsigned = |index, name| column::<i64>(row, index, name).map(i64::cast_unsigned);
     let tick = match column::<Option<i64>>(row, 8, "tick")? {
         None => None,
@@ -266,12 +321,12 @@ fn entry(row: &Row<'_>, sequence: u64) -> Result<(Entry, Option<u64>), &'static 
     record.sequence = sequence;
     record.previous_hash = column(row, 1, "previous_hash")?;
     record.hash = column(row, 2, "hash")?;
-    let entry = Entry {
-        record,
-        unique_key: column(row, 11, "unique_key")?,
-    };
-    let registered = column::<Option<i64>>(row, 12, "unique_key")?.map(i64::cast_unsigned);
-    Ok((entry, registered))
+    Ok(record)
+}
+
+fn unique_key<'row>(row: &'row Row<'_>) -> Result<Option<&'row str>, &'static str> {
+    let value = row.get_ref(11).map_err(|_| "unique_key")?;
+    value.as_str_or_null().map_err(|_| "unique_key")
 }
 
 /// A registered key that no record carries where it says, the earliest first.
@@ -286,18 +341,32 @@ pub(super) fn stray_key(connection: &Connection) -> rusqlite::Result<Option<(Str
         .optional()
 }
 
-/// Appends a batch behind `expected`, all or nothing.
+/// Begins to write: nobody else can until this ends.
+pub(super) fn begin(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
+    control(connection, "BEGIN IMMEDIATE").map_err(|error| LedgerError::from_sqlite("begin", path, error))
+}
+
+/// Ends what was begun, as if nothing had been written since. Nothing to end is no error.
+pub(super) fn give_up(connection: &Connection) {
+    if !connection.is_autocommit() {
+        // SQLite rolls back what it cannot commit; whatever this says, the transaction is over.
+        let _ = control(connection, "ROLLBACK");
+    }
+}
+
+fn control(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(statement)?.execute([]).map(drop)
+}
+
+/// Appends a batch behind `expected` and commits, in a transaction that was begun. After a failure it is still open.
 pub(super) fn append(
-    connection: &mut Connection,
+    connection: &Connection,
     path: &Path,
     expected: &Head,
     batch: &[NewRecord],
 ) -> Result<Head, LedgerError> {
     let failed = |error| LedgerError::from_sqlite("append", path, error);
-    let transaction = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(failed)?;
-    let head = head(&transaction).map_err(failed)?;
+    let head = head(connection).map_err(failed)?;
     if head != *expected {
         return Err(LedgerError::HeadMoved {
             expected: expected.sequence,
@@ -307,15 +376,15 @@ pub(super) fn append(
     let entries = link(&head, batch)?;
     for entry in &entries {
         if let Some(key) = &entry.unique_key {
-            let registered = register(&transaction, key, entry.record.sequence);
+            let registered = register(connection, key, entry.record.sequence);
             registered.map_err(|error| match error.sqlite_error_code() {
                 Some(rusqlite::ErrorCode::ConstraintViolation) => LedgerError::KeyUsed { key: key.clone() },
                 _ => failed(error),
             })?;
         }
-        insert(&transaction, entry).map_err(failed)?;
+        insert(connection, entry).map_err(failed)?;
     }
-    transaction.commit().map_err(failed)?;
+    control(connection, "COMMIT").map_err(failed)?;
     Ok(entries.last().map_or(head, Entry::head))
 }
 
@@ -329,10 +398,8 @@ fn register(connection: &Connection, key: &str, sequence: u64) -> rusqlite::Resu
 fn insert(connection: &Connection, entry: &Entry) -> rusqlite::Result<()> {
     let record = &entry.record;
     let tick = record.tick.as_ref();
-    let sql =
-        format!("INSERT INTO events ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)");
     connection
-        .prepare_cached(&sql)?
+        .prepare_cached(INSERT)?
         .execute(params![
             record.sequence.cast_signed(),
             record.previous_hash,
