@@ -41,7 +41,7 @@ fn a_held_work_item_is_busy_and_says_who_and_how_long() {
     let Err(RegistrarError::Busy(busy)) = other.issue("work", TTL).wait() else {
         panic!("two leases on one work item");
     };
-    assert_eq!(busy.holder(), registrar.actor());
+    assert_eq!(busy.holder(), Some(registrar.actor()));
     assert_eq!(busy.remaining(), Duration::from_secs(20));
     assert_eq!(busy.until(), lease.expires_at_tick);
     assert!(!busy.is_self());

@@ -1,5 +1,8 @@
 //! What a child that was forked may do with its parent's registrar: nothing, and it is told so.
 
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use lease::ledger::LedgerError;
@@ -7,25 +10,73 @@ use lease::{Registrar, RegistrarError};
 
 const TTL: Duration = Duration::from_secs(30);
 
-#[test]
+fn is_refused<T>(result: Result<T, RegistrarError>) -> bool {
+    matches!(result, Err(RegistrarError::Ledger(error)) if matches!(*error, LedgerError::Forked { .. }))
+}
+
+/// Whether a forked child says yes to everything; a child that waits for a thread it does not have is ended.
 #[allow(unsafe_code, reason = "there is no other way to fork")]
-fn a_forked_child_is_told_so_and_waits_for_nobody() {
-    let registrar = Registrar::in_memory().unwrap();
-    // SAFETY: the child takes no lock that another thread could have held at the fork, and exits without unwinding
-    // into the test harness.
+fn in_a_child(asked: impl FnOnce() -> bool) -> bool {
+    // SAFETY: the child exits without unwinding into the test harness.
     let child = unsafe { libc::fork() };
     if child == 0 {
-        // SAFETY: has no preconditions; it ends a child that waits for a thread it does not have.
+        // SAFETY: has no preconditions.
         unsafe { libc::alarm(10) };
-        let is_refused = |refused| matches!(refused, Err(RegistrarError::Ledger(error)) if matches!(*error, LedgerError::Forked { .. }));
-        let all =
-            is_refused(registrar.issue("work", TTL).wait().map(drop)) && is_refused(registrar.close().wait());
+        let all = asked();
         // SAFETY: ends the child; has no preconditions.
         unsafe { libc::_exit(i32::from(!all)) };
     }
     let mut status = 0;
     // SAFETY: `child` is a child of this process and `status` outlives the call.
     let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
-    assert_eq!((waited, status), (child, 0));
+    (waited, status) == (child, 0)
+}
+
+#[test]
+fn a_forked_child_is_told_so_and_waits_for_nobody() {
+    let registrar = Registrar::in_memory().unwrap();
+    assert!(in_a_child(|| {
+        is_refused(registrar.issue("work", TTL).wait())
+            && is_refused(registrar.query(|_| ()))
+            && is_refused(registrar.verify())
+            && is_refused(registrar.close().wait())
+    }));
     registrar.issue("work", TTL).wait().unwrap();
+}
+
+#[test]
+fn a_forked_child_cannot_open_what_its_parent_has_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.lease");
+    let registrar = Registrar::open(&path).unwrap();
+    assert!(in_a_child(|| {
+        is_refused(Registrar::open(&path).map(drop)) && is_refused(registrar.issue("work", TTL).wait())
+    }));
+    registrar.issue("work", TTL).wait().unwrap();
+    registrar.verify().unwrap();
+}
+
+#[test]
+fn a_claim_is_not_held_in_a_forked_child_and_its_drop_there_gives_nothing_back() {
+    let registrar = Registrar::in_memory().unwrap();
+    let mut claim = Some(registrar.try_claim("work", TTL).wait().unwrap());
+    assert!(in_a_child(|| {
+        let claim = claim.take().unwrap();
+        let is_lost = {
+            let mut lost = pin!(claim.lost());
+            let polled = lost.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            polled == Poll::Ready(())
+        };
+        let is_held = claim.is_held() || !claim.remaining().is_zero();
+        drop(claim);
+        is_lost && !is_held
+    }));
+    let claim = claim.unwrap();
+    assert!(claim.is_held());
+    assert!(in_a_child(|| {
+        // The parent keeps its own.
+        let copy = registrar.clone();
+        is_refused(copy.release("any", lease::ReleaseReason::Completed).wait())
+    }));
+    claim.release(lease::ReleaseReason::Completed).wait().unwrap();
 }

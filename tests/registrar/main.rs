@@ -9,6 +9,8 @@ mod faults;
 #[cfg(test)]
 mod forked;
 #[cfg(test)]
+mod frozen;
+#[cfg(test)]
 mod heads;
 #[cfg(test)]
 mod keys;

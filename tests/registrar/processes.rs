@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use lease::{ClaimError, Registrar, ReleaseReason};
+use lease::ledger::LedgerError;
+use lease::{ClaimError, Registrar, RegistrarError, ReleaseReason};
 use lease_tests::patience::eventually;
 
 const LEDGER: &str = "LEASE_TEST_LEDGER";
@@ -172,4 +173,41 @@ fn a_last_handle_that_is_dropped_still_releases_its_claims() {
     eventually("the release", || {
         !registrar.query(|state| state.has_active_lease("work")).unwrap()
     });
+}
+
+#[test]
+fn a_copied_ledger_is_opened_when_it_is_adopted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, copy) = (folder.path().join("jobs.lease"), folder.path().join("copy.lease"));
+    let original = Registrar::open(&path).unwrap();
+    let lease = original.issue("work", LONG).wait().unwrap();
+    original.close().wait().unwrap();
+    drop(original);
+    assert!(
+        Command::new("cp")
+            .arg("-a")
+            .args([&path, &copy])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert!(matches!(
+        Registrar::open(&copy),
+        Err(RegistrarError::Ledger(error)) if matches!(*error, LedgerError::LedgerMoved { .. })
+    ));
+    let adopted = Registrar::adopt(&copy).unwrap();
+    adopted.verify().unwrap();
+    // Whether the holder lives cannot be told from a copy of its file.
+    assert!(matches!(
+        adopted.try_claim("work", LONG).wait(),
+        Err(ClaimError::Busy(_))
+    ));
+    adopted
+        .revoke(lease.lease_id, "the original is gone")
+        .wait()
+        .unwrap();
+    drop(adopted.try_claim("work", LONG).wait().unwrap());
+    drop(adopted);
+    // It is at home now.
+    drop(Registrar::open(&copy).unwrap());
 }

@@ -127,6 +127,7 @@ fn at_least_keeps_the_item_closed_whatever_ends_the_lease_but_a_person() {
     let Err(lease::ClaimError::Busy(busy)) = claim() else {
         panic!("the item was open");
     };
+    assert_eq!((busy.holder(), busy.is_self()), (None, false));
     assert_eq!(busy.remaining(), hour);
     assert_eq!(busy.until(), Some(clock.tick().saturating_add(hour)));
     clock.advance(hour.saturating_sub(Duration::from_secs(1)));

@@ -47,7 +47,7 @@ fn a_waiter_gives_up_when_its_time_is_over() {
     clock.advance(Duration::from_secs(5));
     let refused = waiting.wait();
     assert!(
-        matches!(&refused, Err(ClaimError::Busy(busy)) if busy.holder() == registrar.actor()),
+        matches!(&refused, Err(ClaimError::Busy(busy)) if busy.holder() == Some(registrar.actor())),
         "{refused:?}"
     );
     assert!(held.is_held());

@@ -72,7 +72,8 @@ impl Claim {
     }
 
     /// Whether the claim can be trusted at this moment, computed from the clock: its end, counted from before it was
-    /// asked for, less 5 % of the time-to-live or 50 ms, whichever is more. Once it is false, it stays so.
+    /// asked for, less 5 % of the time-to-live or 50 ms, whichever is more. Once it is false, it stays so. A process that
+    /// was forked from the holder's never holds it.
     pub fn is_held(&self) -> bool {
         self.hold.remaining().is_some()
     }
@@ -116,12 +117,16 @@ impl Claim {
     /// The same for one who has only lent the claim out.
     pub(super) fn release_in_place(&self, reason: ReleaseReason) -> Completion<()> {
         self.let_go();
-        let (lease_id, actor_id) = (self.hold.lease_id.clone(), self.hold.lease().actor_id);
+        let lease_id = self.hold.lease_id.clone();
+        let actor_id = self.hold.registrar.actor().to_owned();
         self.hold.registrar.release_surely(lease_id, actor_id, reason)
     }
 
     /// The claim is over for its holder: no renewals, no loss any more.
     fn let_go(&self) {
+        if self.hold.is_forked() {
+            return;
+        }
         // Read by the drop alone, which whoever shared the claim happens before.
         self.is_released.store(true, Ordering::Relaxed);
         self.renewer.let_go(&self.hold);
@@ -134,7 +139,7 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if self.is_released.load(Ordering::Relaxed) {
+        if self.is_released.load(Ordering::Relaxed) || self.hold.is_forked() {
             return;
         }
         self.let_go();

@@ -1,6 +1,7 @@
 //! What a claim, its renewals and its watchers share: until when the claim can be trusted.
 //!
-//! Invariants: whether the claim is held is computed from the clock each time, never remembered; the end is only moved
+//! Invariants: in a process that was forked from the holder's it is never held, and nothing there takes the lock, which
+//! may have been taken at the fork by a thread that is not there; whether the claim is held is computed from the clock each time, never remembered; the end is only moved
 //! under the lock, and only while the old end still holds by the clock read under the same lock, so a claim that was
 //! once seen lost stays lost.
 
@@ -87,7 +88,15 @@ impl Hold {
 
     /// How long the claim can still be trusted; `None` when it cannot.
     pub(crate) fn remaining(&self) -> Option<Duration> {
+        if self.is_forked() {
+            return None;
+        }
         lock(&self.term).remaining(&self.registrar)
+    }
+
+    /// Whether this is another process than the one that obtained the claim.
+    pub(crate) fn is_forked(&self) -> bool {
+        self.registrar.core().check_process().is_err()
     }
 
     /// What to do now.
@@ -148,12 +157,18 @@ impl Hold {
     }
 
     pub(crate) fn forget(&self, id: u64) {
+        if self.is_forked() {
+            return;
+        }
         let old = lock(&self.term).watchers.wakers.remove(&id);
         drop(old);
     }
 
     /// Runs `callback` when the claim is lost; gives it back when that has happened already.
     pub(crate) fn call_at_loss(&self, callback: Callback) -> Result<(), Callback> {
+        if self.is_forked() {
+            return Err(callback);
+        }
         let mut term = lock(&self.term);
         if term.remaining(&self.registrar).is_none() {
             return Err(callback);

@@ -9,10 +9,13 @@ use crate::work::ledger::{Ledger, Liveness, MemoryLedger, NewRecord};
 use crate::work::registrar::core::Core;
 use crate::work::registrar::decide::first_key;
 use crate::work::registrar::handle::Shared;
-#[cfg(feature = "sqlite")]
-use crate::work::registrar::opened;
 use crate::work::registrar::projection::Projection;
 use crate::work::registrar::{PublicKey, Registrar, RegistrarError, Signer, session, writer};
+#[cfg(feature = "sqlite")]
+use crate::work::{
+    ledger::{LedgerError, SqliteLedger},
+    registrar::opened,
+};
 
 /// When a command is acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -180,7 +183,26 @@ impl RegistrarBuilder {
     /// Those of [`Registrar::open`], and [`RegistrarError::SignerUntrusted`].
     #[cfg(feature = "sqlite")]
     pub fn open(self, path: impl AsRef<std::path::Path>) -> Result<Registrar, RegistrarError> {
-        let shared = opened::share(path.as_ref(), |ledger, key| self.found(ledger, Box::new(key)))?;
+        self.open_by(path.as_ref(), |path| SqliteLedger::open(path))
+    }
+
+    /// Opens the ledger at `path` as [`Registrar::adopt`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Registrar::adopt`], and [`RegistrarError::SignerUntrusted`].
+    #[cfg(feature = "sqlite")]
+    pub fn adopt(self, path: impl AsRef<std::path::Path>) -> Result<Registrar, RegistrarError> {
+        self.open_by(path.as_ref(), |path| SqliteLedger::adopt(path))
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn open_by(
+        self,
+        path: &std::path::Path,
+        open: impl FnOnce(&std::path::Path) -> Result<SqliteLedger, LedgerError>,
+    ) -> Result<Registrar, RegistrarError> {
+        let shared = opened::share(path, open, |ledger, key| self.found(ledger, Box::new(key)))?;
         Ok(self.handle(shared))
     }
 

@@ -33,9 +33,9 @@ impl Busy {
         }
     }
 
-    /// The actor that holds the work item; `"nobody"` when it is only closed (see [`until`](Self::until)).
-    pub fn holder(&self) -> &str {
-        self.holder.as_deref().unwrap_or("nobody")
+    /// The actor that holds the work item; `None` when it is only closed (see [`until`](Self::until)).
+    pub fn holder(&self) -> Option<&str> {
+        self.holder.as_deref()
     }
 
     /// How long this lasts unless the holder renews or releases: zero when the holder's clock cannot be compared with

@@ -160,7 +160,7 @@ impl Core {
     }
 
     /// In a forked child nobody would ever answer, and a lock may be held by a thread that is not there.
-    fn check_process(&self) -> Result<(), RegistrarError> {
+    pub(crate) fn check_process(&self) -> Result<(), RegistrarError> {
         let (opened_by, pid) = (self.pid, std::process::id());
         if opened_by == pid {
             Ok(())
@@ -170,8 +170,9 @@ impl Core {
     }
 
     #[cfg(feature = "sqlite")]
-    pub(crate) fn is_closed(&self) -> bool {
-        lock(&self.queue).is_closed
+    pub(crate) fn is_closed(&self) -> Result<bool, RegistrarError> {
+        self.check_process()?;
+        Ok(lock(&self.queue).is_closed)
     }
 
     /// The key to sign with.
@@ -210,6 +211,7 @@ impl Core {
 
     /// Reads what others have appended.
     pub(crate) fn catch_up(&self) -> Result<(), RegistrarError> {
+        self.check_process()?;
         let ended = lock(&self.projection).catch_up(&*self.ledger, self.clock.tick())?;
         self.announce(ended);
         Ok(())
@@ -217,6 +219,7 @@ impl Core {
 
     /// The state after everything that is in the ledger by now.
     pub(crate) fn fresh(&self) -> Result<Arc<LeaseReducer>, RegistrarError> {
+        self.check_process()?;
         let mut projection = lock(&self.projection);
         let ended = projection.catch_up(&*self.ledger, self.clock.tick())?;
         let snapshot = projection.snapshot();

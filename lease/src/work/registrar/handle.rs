@@ -37,7 +37,7 @@ use crate::work::tick::Tick;
 /// let claim = jobs.try_claim("nightly/report", Duration::from_secs(60)).wait()?;
 ///
 /// match jobs.try_claim("nightly/report", Duration::from_secs(60)).wait() {
-///     Err(ClaimError::Busy(busy)) => assert_eq!(busy.holder(), jobs.actor()),
+///     Err(ClaimError::Busy(busy)) => assert_eq!(busy.holder(), Some(jobs.actor())),
 ///     other => panic!("{other:?}"),
 /// }
 /// claim.release(ReleaseReason::Completed).wait()?;
@@ -77,7 +77,8 @@ impl Registrar {
 
     /// Opens the ledger at `path`, a directory, and makes it if there is none.
     ///
-    /// Any number of processes may have it open. Opening it twice in one process gives two handles of one registrar.
+    /// Any number of processes may have it open. Opening it twice in one process gives two handles of one registrar. A
+    /// process that was forked from one that has it open must not use it, and is told so.
     ///
     /// # Errors
     ///
@@ -86,6 +87,19 @@ impl Registrar {
     #[cfg(feature = "sqlite")]
     pub fn open(path: impl AsRef<std::path::Path>) -> Result<Self, RegistrarError> {
         Self::builder().open(path)
+    }
+
+    /// Opens a ledger that was copied or moved to another file system, and makes it at home where it is now; one that is
+    /// at home already is only opened.
+    ///
+    /// Adopt a copy only when the original is gone: of two that live on, both would hand out the same fencing tokens.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open) and of [`SqliteLedger::adopt`](crate::ledger::SqliteLedger::adopt).
+    #[cfg(feature = "sqlite")]
+    pub fn adopt(path: impl AsRef<std::path::Path>) -> Result<Self, RegistrarError> {
+        Self::builder().adopt(path)
     }
 
     /// A registrar with a clock, a key, an actor or a ledger of your own.
@@ -122,8 +136,11 @@ impl Registrar {
     /// Issues a lease on `work` to this handle's actor, without the guard that a claim is: it ends after `ttl` unless
     /// it is renewed.
     ///
-    /// If the lease in the way is past its end, it is expired first. A lease that is issued to an abandoned completion
-    /// is released again.
+    /// If the lease in the way is past its end, it is expired first; if its holder's process is known to be dead, it is
+    /// revoked. A lease that is issued to an abandoned completion is released again.
+    ///
+    /// A lease in a ledger on disk belongs to this process: it ends with its last handle of the registrar, however long
+    /// its time-to-live is.
     ///
     /// # Errors
     ///
@@ -201,7 +218,8 @@ impl Registrar {
         self.command(request, true, last_lease)
     }
 
-    /// Expires every lease whose end has come, and revokes those whose clock is gone for good; returns them.
+    /// Expires every lease whose end has come, and revokes those whose clock is gone for good and those whose holder's
+    /// process is known to be dead; returns them.
     ///
     /// Nobody has to call this to get a work item: issuing expires what is in its way.
     ///
@@ -346,6 +364,7 @@ impl Registrar {
     /// [`LedgerError::BadRecord`](crate::ledger::LedgerError::BadRecord) names the first bad record and what is wrong
     /// with it.
     pub fn verify(&self) -> Result<Head, RegistrarError> {
+        self.core().check_process()?;
         audit::verify(self.ledger(), self.core().clock.tick(), None)
     }
 
@@ -357,6 +376,7 @@ impl Registrar {
     /// whose hash differs from the head's. [`SignedHeadError::OtherLedger`](crate::SignedHeadError::OtherLedger) when the head is of another ledger,
     /// [`SignedHeadError::Untrusted`](crate::SignedHeadError::Untrusted) when its key was not trusted there.
     pub fn verify_against(&self, kept: &SignedHead) -> Result<Head, RegistrarError> {
+        self.core().check_process()?;
         audit::verify(self.ledger(), self.core().clock.tick(), Some(kept))
     }
 
