@@ -1,6 +1,8 @@
 //! Promises of the `registrar` area, through the public API.
 
 #[cfg(test)]
+mod checkpoints;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod death;

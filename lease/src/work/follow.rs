@@ -15,7 +15,7 @@ const PAGE: usize = 1_024;
 /// passed over.
 ///
 /// Nothing about a checkpoint is an error: whatever is wrong with one, there is an older one or the first record.
-fn newest_checkpoint(
+pub(crate) fn newest_checkpoint(
     ledger: &dyn Ledger,
     name: &'static str,
     version: u32,

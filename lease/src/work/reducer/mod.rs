@@ -5,11 +5,14 @@ pub(crate) mod codec;
 mod replay;
 mod typed;
 
-pub(crate) use self::checkpoint::{Position, Unsealed, seal, unseal};
 pub use self::{
     checkpoint::{Checkpoint, CheckpointError},
     replay::{Refusal, RefusedCheckpoint, Replayer, replay},
     typed::TypedReducer,
+};
+pub(crate) use self::{
+    checkpoint::{Position, Unsealed, seal, unseal},
+    replay::Refusals,
 };
 use crate::work::event::EventRecord;
 

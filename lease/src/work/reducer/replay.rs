@@ -20,7 +20,7 @@ pub struct Refusal<E> {
 
 /// The refusals so far: all counted, the last ones remembered.
 #[derive(Clone, Debug)]
-struct Refusals<E> {
+pub(crate) struct Refusals<E> {
     count: u64,
     last: VecDeque<Refusal<E>>,
 }

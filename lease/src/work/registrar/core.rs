@@ -10,6 +10,7 @@ use crate::sync::{Arc, Condvar, Mutex, OnceLock, lock};
 use crate::work::clock::Clock;
 use crate::work::ledger::{Ledger, LedgerError};
 use crate::work::registrar::builder::{KeySource, untrusted};
+use crate::work::registrar::checkpoints::Checkpoints;
 use crate::work::registrar::command::Request;
 use crate::work::registrar::projection::Projection;
 use crate::work::registrar::reply::Reply;
@@ -28,6 +29,7 @@ pub(crate) struct Core {
     pub(crate) actor: String,
     pub(crate) durability: Durability,
     pub(crate) projection: Mutex<Projection>,
+    pub(super) checkpoints: Checkpoints,
     pub(super) queue: Mutex<Queue>,
     pub(super) arrived: Condvar,
     endings: Mutex<HashMap<String, Ending>>,
@@ -81,7 +83,7 @@ impl Core {
         session: String,
         actor: String,
         durability: Durability,
-        projection: Projection,
+        (projection, checkpoints): (Projection, Checkpoints),
     ) -> Self {
         Self {
             ledger,
@@ -92,6 +94,7 @@ impl Core {
             actor,
             durability,
             projection: Mutex::new(projection),
+            checkpoints,
             queue: Mutex::new(Queue::default()),
             arrived: Condvar::new(),
             endings: Mutex::new(HashMap::new()),

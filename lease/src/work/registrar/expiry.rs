@@ -81,6 +81,17 @@ pub(crate) struct Strangers {
 }
 
 impl Strangers {
+    /// The active leases of a state that somebody meets at `now` on a clock of his own.
+    pub(crate) fn of(state: &LeaseReducerState, now: Tick) -> Self {
+        let mut strangers = Self::default();
+        for (lease, sign_of_life) in state.active_signs_of_life() {
+            let written = lease.expires_at_tick.zip(sign_of_life);
+            let written = written.map(|(end, value)| Tick { value, ..end });
+            strangers.saw(lease, written, now);
+        }
+        strangers
+    }
+
     /// A lease was issued or renewed by a record of `written`, which we see at `now` on our own clock.
     pub(crate) fn saw(&mut self, lease: &Lease, written: Option<Tick>, now: Tick) {
         let (Some(end), Some(written)) = (lease.expires_at_tick, written) else {

@@ -8,7 +8,7 @@ use crate::work::clock::Clock;
 use crate::work::event::wire::MAX_PAYLOAD;
 use crate::work::event::{EventError, LeaseEvent};
 use crate::work::ledger::{Head, Ledger};
-use crate::work::reducer::Reducer as _;
+use crate::work::reducer::{Reducer as _, Refusal};
 use crate::work::registrar::audit;
 use crate::work::registrar::command::{IssueRequest, KeyChange, Note, Release, Request, Target};
 use crate::work::registrar::core::{Core, Queued};
@@ -348,6 +348,28 @@ impl Registrar {
     /// [`RegistrarError::Ledger`] when the ledger cannot be read.
     pub fn query<R>(&self, question: impl FnOnce(&LeaseReducerState) -> R) -> Result<R, RegistrarError> {
         Ok(question(self.core().fresh()?.state()))
+    }
+
+    /// How many records of the registrar's own families this registrar has passed over, because they break a rule or
+    /// nobody trusted has signed them. Nothing that a registrar writes is among them.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistrarError::Ledger`] when the ledger cannot be read.
+    pub fn refused(&self) -> Result<u64, RegistrarError> {
+        self.core().catch_up()?;
+        Ok(lock(&self.core().projection).refusals().count())
+    }
+
+    /// The last 1,000 of the [refused](Self::refused) records that this registrar has read itself, oldest first; of those
+    /// before the checkpoint it began with only the number is known.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistrarError::Ledger`] when the ledger cannot be read.
+    pub fn refusals(&self) -> Result<Vec<Refusal<LeaseError>>, RegistrarError> {
+        self.core().catch_up()?;
+        Ok(lock(&self.core().projection).refusals().last().cloned().collect())
     }
 
     /// Walks the whole ledger: every record in its place in the chain, every signature one of a key that was trusted by

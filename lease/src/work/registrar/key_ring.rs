@@ -49,6 +49,27 @@ impl KeyRing {
         self.retired.insert(key.id());
     }
 
+    /// The ring with these keys, of which the second were retired.
+    pub(crate) fn of(keys: Vec<PublicKey>, retired: Vec<KeyId>) -> Self {
+        let mut ring = Self {
+            keys: HashMap::new(),
+            retired: retired.into_iter().collect(),
+        };
+        for key in keys {
+            ring.add(key);
+        }
+        ring
+    }
+
+    /// The keys that are trusted, and what names those that were retired, each in order.
+    pub(crate) fn all(&self) -> (Vec<PublicKey>, Vec<KeyId>) {
+        let mut keys: Vec<_> = self.keys.values().map(VerifyingKey::to_bytes).collect();
+        keys.sort_unstable();
+        let mut retired: Vec<_> = self.retired.iter().copied().collect();
+        retired.sort_unstable();
+        (keys.into_iter().map(PublicKey::from_bytes).collect(), retired)
+    }
+
     pub(crate) fn trusts(&self, key: PublicKey) -> bool {
         self.keys.contains_key(&key.id())
     }

@@ -5,11 +5,11 @@
 //! signature holds; what is refused is noted and skipped, so that one bad record does not stop everyone.
 
 use crate::sync::Arc;
-use crate::work::event::{EventRecord, LeaseEvent as _};
+use crate::work::event::{EventError, EventRecord, LeaseEvent as _};
 use crate::work::ledger::{Head, Ledger, LedgerError, NewRecord, Section};
-use crate::work::reducer::{Reducer as _, ReducerContext};
+use crate::work::reducer::{Reducer as _, ReducerContext, Refusals};
 use crate::work::registrar::expiry::{Now, Strangers};
-use crate::work::registrar::key_ring::{KeyRing, Statement};
+use crate::work::registrar::key_ring::{self, KeyRing, Statement};
 use crate::work::registrar::ledger_event::LedgerEvent;
 use crate::work::registrar::session::Holders;
 use crate::work::registrar::signing::{self, PublicKey};
@@ -33,6 +33,18 @@ pub(crate) struct Projection {
     last_tick: Option<Tick>,
     /// The key whose records are taken without verifying them again while it is trusted: this registrar's own.
     own: Option<PublicKey>,
+    refusals: Refusals<LeaseError>,
+}
+
+/// What a view has made of the records up to its head, whoever's it is.
+#[derive(Default)]
+pub(super) struct Parts {
+    pub(super) reducer: LeaseReducer,
+    pub(super) keys: KeyRing,
+    pub(super) ledger_id: LedgerId,
+    pub(super) last_tick: Option<Tick>,
+    /// How many records were refused.
+    pub(super) refused: u64,
 }
 
 impl Projection {
@@ -46,6 +58,21 @@ impl Projection {
             ledger_id: LedgerId::default(),
             last_tick: None,
             own: None,
+            refusals: Refusals::after(0),
+        }
+    }
+
+    /// The view that has come so far, in the hands of somebody whose clock is at `now`.
+    pub(super) fn from_parts(epoch: u32, head: Head, parts: Parts, now: Tick) -> Self {
+        Self {
+            head,
+            strangers: Strangers::of(parts.reducer.state(), now),
+            reducer: Arc::new(parts.reducer),
+            keys: parts.keys,
+            ledger_id: parts.ledger_id,
+            last_tick: parts.last_tick,
+            refusals: Refusals::after(parts.refused),
+            ..Self::new(epoch)
         }
     }
 
@@ -72,6 +99,15 @@ impl Projection {
 
     pub(crate) const fn ledger_id(&self) -> LedgerId {
         self.ledger_id
+    }
+
+    pub(super) const fn last_tick(&self) -> Option<Tick> {
+        self.last_tick
+    }
+
+    /// The records that were passed over.
+    pub(crate) const fn refusals(&self) -> &Refusals<LeaseError> {
+        &self.refusals
     }
 
     /// The moment of a decision. Ticks never fall along the sequence, even if clocks of several cores disagree by a
@@ -134,12 +170,31 @@ impl Projection {
         }
     }
 
+    /// Reads and applies the next of what others have appended; says whether there was anything.
+    pub(crate) fn read_page(&mut self, ledger: &dyn Ledger, now: Tick) -> Result<bool, LedgerError> {
+        let page = ledger.read(self.head.sequence, PAGE)?;
+        for record in &page {
+            self.apply(record, now);
+        }
+        Ok(!page.is_empty())
+    }
+
     /// Applies a record that is in the ledger right after `head`, and returns the lease that it ended.
     pub(crate) fn apply(&mut self, record: &EventRecord, now: Tick) -> Option<String> {
-        match self.step(record) {
-            Step::Change(change) if self.is_vouched_for(&change, record) => self.change(&change, record, now),
-            _ => None,
-        }
+        let refusal = match self.step(record) {
+            Step::Nothing => return None,
+            Step::Change(change) if self.is_vouched_for(&change, record) => {
+                match self.change(&change, record, now) {
+                    Ok(ended) => return ended,
+                    Err(error) => error,
+                }
+            }
+            Step::Change(change) => invalid_signature(&change),
+            Step::Unreadable(error) => error.into(),
+            Step::Refused(reason) => key_ring::refused(reason),
+        };
+        self.refusals.note(record.sequence, refusal);
+        None
     }
 
     /// Applies a record as [`apply`](Self::apply) does, but without verifying the signature on a lease: that is left to
@@ -155,7 +210,8 @@ impl Projection {
     ) -> Result<Option<Statement>, String> {
         let change = match self.step(record) {
             Step::Change(change) => change,
-            Step::Nothing => return Ok(None),
+            // What cannot be read was never applied, so nothing hangs on it.
+            Step::Nothing | Step::Unreadable(_) => return Ok(None),
             Step::Refused(reason) => return Err(reason.to_owned()),
         };
         let lease = self.state().get(lease_id_of(&change));
@@ -163,10 +219,11 @@ impl Projection {
             None => None,
             Some((message, signature)) => {
                 let statement = self.keys.statement(message, signature);
-                Some(statement.ok_or_else(|| invalid_signature(&change))?)
+                Some(statement.ok_or_else(|| invalid_signature(&change).to_string())?)
             }
         };
-        self.change(&change, record, now);
+        // What the rules refuse was signed all the same.
+        let _ = self.change(&change, record, now);
         Ok(statement)
     }
 
@@ -181,24 +238,28 @@ impl Projection {
             self.ledger_id = record.hash;
         }
         self.last_tick = record.tick.or(self.last_tick);
-        if let Ok(Some(event)) = LedgerEvent::from_record(record) {
-            return if self.keys.apply(&event, &self.ledger_id, is_first) {
-                Step::Nothing
-            } else {
-                Step::Refused("no trusted key vouches for the key it is about")
-            };
+        match LedgerEvent::from_record(record) {
+            Ok(None) => {}
+            Ok(Some(event)) if self.keys.apply(&event, &self.ledger_id, is_first) => return Step::Nothing,
+            Ok(Some(_)) => return Step::Refused("no trusted key vouches for the key it is about"),
+            Err(error) => return Step::Unreadable(error),
         }
-        // Events of other families, and what the reducer could not read either.
         match LeaseChange::from_record(record) {
+            Ok(None) => Step::Nothing,
             Ok(Some(change)) => Step::Change(change),
-            _ => Step::Nothing,
+            Err(error) => Step::Unreadable(error),
         }
     }
 
-    fn change(&mut self, change: &LeaseChange, record: &EventRecord, now: Tick) -> Option<String> {
+    fn change(
+        &mut self,
+        change: &LeaseChange,
+        record: &EventRecord,
+        now: Tick,
+    ) -> Result<Option<String>, LeaseError> {
         let context = ReducerContext::new(record.sequence);
-        Arc::make_mut(&mut self.reducer).apply(record, &context).ok()?;
-        self.note(change, record, now)
+        Arc::make_mut(&mut self.reducer).apply(record, &context)?;
+        Ok(self.note(change, record, now))
     }
 
     /// Applies what this registrar has just appended, up to the new head.
@@ -248,15 +309,16 @@ enum Step {
     Change(LeaseChange),
     /// Done, or none of its business.
     Nothing,
+    /// It says to be of the registrar's own families, and is no event of them.
+    Unreadable(EventError),
     /// It should not be there.
     Refused(&'static str),
 }
 
-fn invalid_signature(change: &LeaseChange) -> String {
+fn invalid_signature(change: &LeaseChange) -> LeaseError {
     LeaseError::InvalidSignature {
         lease_id: lease_id_of(change).to_owned(),
     }
-    .to_string()
 }
 
 /// The lease that a change is about; empty for a conflict, which is about several.

@@ -458,6 +458,12 @@ impl LeaseReducerState {
             .map(|slot| (&slot.lease, slot.sign_of_life))
     }
 
+    /// The active leases in order of issue, each with its sign of life.
+    pub(super) fn active_signs_of_life(&self) -> impl Iterator<Item = (&Lease, Option<u64>)> {
+        let keys = self.slab.keys(self.active, Chained::Active);
+        keys.map(|key| (&self.slab[key].lease, self.slab[key].sign_of_life))
+    }
+
     /// The work items that stay closed, in alphabetical order.
     pub(super) fn closed(&self) -> Vec<(&str, &Tick)> {
         self.closed.all()

@@ -48,10 +48,12 @@ pub(crate) fn run(core: &Core) {
         }
         core.work_off(todo, &mut lines, &mut holders);
         core.settle(&mut holders);
+        core.checkpoint_if_due();
     }
     for waiter in lines.take_if(|_| true) {
         waiter.reply.answer(Err(RegistrarError::Closed));
     }
+    core.checkpoints.end();
     let last_sync = core.flush();
     let closers = {
         // In one step, or somebody who closes in between would be told by nobody.

@@ -1,0 +1,124 @@
+//! When the view's checkpoints are written, and by whom.
+//!
+//! By a thread that makes a view of its own, from the last checkpoint and what was appended since: the writer's view
+//! stays where it is, so nobody waits for a checkpoint, in the section or outside of it. One is due after so many
+//! records, but never before there are as many as there are leases: then writing all of them is little beside having
+//! read the records.
+
+use crate::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering::Relaxed},
+    lock, thread,
+};
+use crate::work::ledger::Ledger;
+use crate::work::registrar::core::Core;
+use crate::work::registrar::projection::Projection;
+use crate::work::registrar::{PublicKey, resume};
+use crate::work::tick::Tick;
+
+/// How many records make a checkpoint worth it, unless told otherwise.
+pub(super) const INTERVAL: u64 = 10_000;
+
+/// The checkpoints of one registrar.
+pub(crate) struct Checkpoints {
+    /// Records between two of them; 0 for none at all.
+    interval: u64,
+    progress: Mutex<Progress>,
+    is_over: Arc<AtomicBool>,
+}
+
+struct Progress {
+    /// Where the last one stands, or the one that is being written.
+    last: u64,
+    writing: Option<thread::JoinHandle<()>>,
+}
+
+impl Checkpoints {
+    /// `last` is where the newest one stands.
+    pub(super) fn new(interval: u64, last: u64) -> Self {
+        Self {
+            interval,
+            progress: Mutex::new(Progress { last, writing: None }),
+            is_over: Arc::new(AtomicBool::new(false)),
+        }
+    }
+
+    /// Writes no more, and waits for the one that is being written to be given up or done.
+    pub(super) fn end(&self) {
+        // Nothing but the wish to be done with it depends on when this is seen.
+        self.is_over.store(true, Relaxed);
+        let writing = lock(&self.progress).writing.take();
+        if let Some(writing) = writing {
+            // A checkpoint that failed, however, is none.
+            let _ = writing.join();
+        }
+    }
+}
+
+impl Core {
+    /// Starts a checkpoint if one is due.
+    pub(super) fn checkpoint_if_due(&self) {
+        let checkpoints = &self.checkpoints;
+        if checkpoints.interval == 0 {
+            return;
+        }
+        let (head, leases) = {
+            let projection = lock(&self.projection);
+            (projection.head().sequence, projection.state().len() as u64)
+        };
+        let mut progress = lock(&checkpoints.progress);
+        let is_due = head.saturating_sub(progress.last) >= checkpoints.interval.max(leases);
+        if !is_due
+            || progress
+                .writing
+                .as_ref()
+                .is_some_and(|writing| !writing.is_finished())
+        {
+            return;
+        }
+        let writing = Writing {
+            ledger: Arc::clone(&self.ledger),
+            own: self.signer().public_key(),
+            now: self.clock.tick(),
+            since: progress.last,
+            is_over: Arc::clone(&checkpoints.is_over),
+        };
+        progress.last = head;
+        // Without a thread to spare there is no checkpoint this time.
+        progress.writing = thread::Builder::new()
+            .name("lease-state".to_owned())
+            .spawn(move || writing.run())
+            .ok();
+    }
+}
+
+/// One checkpoint in the making.
+struct Writing {
+    ledger: Arc<dyn Ledger>,
+    own: PublicKey,
+    now: Tick,
+    /// Where the last one stood that this registrar knew of.
+    since: u64,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Writing {
+    fn run(self) {
+        let newest = self.ledger.checkpoints(resume::NAME).unwrap_or_default();
+        if newest.first().is_some_and(|newest| *newest > self.since) {
+            // Another process was faster.
+            return;
+        }
+        let mut view = Projection::resume(&*self.ledger, 1, Some(self.own), self.now);
+        loop {
+            match view.read_page(&*self.ledger, self.now) {
+                _ if self.is_over.load(Relaxed) => return,
+                Ok(true) => {}
+                Ok(false) => break,
+                // The next time, perhaps.
+                Err(_) => return,
+            }
+        }
+        let _ = view.save(&*self.ledger);
+    }
+}

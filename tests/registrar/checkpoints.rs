@@ -1,0 +1,298 @@
+//! A registrar that begins at a checkpoint is the registrar that a replay of everything gives.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lease::ledger::{Ledger, MemoryLedger, NewRecord, SqliteLedger};
+use lease::{
+    ClockId, EventRecord, LeaseError, LeaseReducerState, ManualClock, Registrar, RegistrarBuilder,
+    ReleaseReason, Signer, helpers,
+};
+use lease_tests::patience::eventually;
+use tempfile::TempDir;
+
+use crate::setup::{TTL, refusal};
+
+/// Under which the ledger keeps what a registrar knows.
+const VIEW: &str = "lease-registrar-view";
+
+fn at(clock: &ManualClock, interval: u64) -> RegistrarBuilder {
+    Registrar::builder()
+        .clock(clock.clone())
+        .checkpoint_interval(interval)
+}
+
+/// Waits for one that stands there or later.
+fn await_checkpoint(ledger: &dyn Ledger, sequence: u64) {
+    eventually("a checkpoint", || {
+        let newest = ledger.checkpoints(VIEW).unwrap().first().copied();
+        newest.is_some_and(|newest| newest >= sequence)
+    });
+}
+
+fn place() -> (PathBuf, TempDir) {
+    let root = tempfile::tempdir().unwrap();
+    (root.path().join("jobs.lease"), root)
+}
+
+fn state(registrar: &Registrar) -> LeaseReducerState {
+    registrar.query(Clone::clone).unwrap()
+}
+
+/// Something of everything: leases in all states, a key, a stranger's events.
+fn busy_day(registrar: &Registrar, clock: &ManualClock) {
+    let issue = |work: &str| registrar.issue(work, TTL).wait().unwrap();
+    let (held, short, gone, taken) = (issue("held"), issue("short"), issue("gone"), issue("taken"));
+    clock.advance(Duration::from_secs(20));
+    registrar.renew(&held.lease_id, TTL).wait().unwrap();
+    registrar
+        .release(&gone.lease_id, ReleaseReason::Completed)
+        .wait()
+        .unwrap();
+    registrar.revoke(&taken.lease_id, "operator").wait().unwrap();
+    clock.advance(Duration::from_secs(15));
+    assert_eq!(registrar.expire_due().wait().unwrap()[0].lease_id, short.lease_id);
+    registrar
+        .trust(Signer::from_bytes(&[7; 32]).public_key())
+        .wait()
+        .unwrap();
+}
+
+#[test]
+fn open_from_a_checkpoint_equals_open_by_replay() {
+    let (path, _root) = place();
+    let clock = ManualClock::new();
+    let registrar = at(&clock, 3).open(&path).unwrap();
+    busy_day(&registrar, &clock);
+    await_checkpoint(registrar.ledger(), 3);
+    registrar.close().wait().unwrap();
+    drop(registrar);
+
+    let resumed = at(&clock, 0).open(&path).unwrap();
+    let by_checkpoint = state(&resumed);
+    resumed.close().wait().unwrap();
+    drop(resumed);
+
+    fs::remove_dir_all(path.join("checkpoints")).unwrap();
+    let replayed = at(&clock, 0).open(&path).unwrap();
+    assert_eq!(state(&replayed), by_checkpoint);
+    replayed.close().wait().unwrap();
+}
+
+/// What the events of the lease alone do not say has to be in it too: who is trusted, which number a renewal has, which
+/// ledger this is, where the tick stands.
+#[test]
+fn a_resumed_registrar_goes_on_where_the_other_stopped() {
+    let (path, _root) = place();
+    let clock = ManualClock::new();
+    let registrar = at(&clock, 3).open(&path).unwrap();
+    busy_day(&registrar, &clock);
+    let token = registrar.try_claim("token", TTL).wait().unwrap().fencing_token();
+    await_checkpoint(registrar.ledger(), 3);
+    registrar.close().wait().unwrap();
+    drop(registrar);
+
+    // Only the key that was trusted before the checkpoint opens it now.
+    let signer = Signer::from_bytes(&[7; 32]);
+    let resumed = at(&clock, 0).signer(signer).open(&path).unwrap();
+    let held = state(&resumed);
+    let held = held.get_active_lease_for_work("held").unwrap();
+    let renewed = resumed.renew(&held.lease_id, TTL * 2).wait().unwrap();
+    assert_eq!(renewed.renewal_count, 2);
+    resumed.revoke(&held.lease_id, "enough").wait().unwrap();
+    let again = resumed.try_claim("held", TTL).wait().unwrap();
+    assert!(again.fencing_token().is_same_ledger(&token));
+    assert!(again.fencing_token().get() > token.get());
+    let reused = resumed.ledger().read(0, 9).unwrap();
+    assert!(reused.iter().any(|record| record.event_type == "lease.issued"));
+    resumed.verify().unwrap();
+    drop(again);
+    resumed.close().wait().unwrap();
+}
+
+#[test]
+fn a_stranger_s_lease_has_the_same_patience_from_a_checkpoint() {
+    let boot = |namespace: &[u8]| ManualClock::with_id(ClockId::of(b"boot", namespace));
+    let ledger: Arc<dyn Ledger> = Arc::new(MemoryLedger::new());
+    let signer = Signer::generate();
+    let open = |clock: &ManualClock, interval| {
+        at(clock, interval)
+            .signer(signer.clone())
+            .on(Arc::clone(&ledger))
+            .unwrap()
+    };
+    let (here, there) = (boot(b"here"), boot(b"there"));
+    let elsewhere = open(&there, 2);
+    elsewhere.issue("work", TTL).wait().unwrap();
+    elsewhere.issue("other", TTL).wait().unwrap();
+    await_checkpoint(&*ledger, 3);
+
+    // Of a clock that cannot be compared, so a whole term from when it was first seen.
+    let registrar = open(&here, 0);
+    here.advance(TTL.checked_sub(Duration::from_nanos(1)).unwrap());
+    assert!(registrar.issue("work", TTL).wait().is_err());
+    here.advance(Duration::from_nanos(1));
+    registrar.issue("work", TTL).wait().unwrap();
+}
+
+#[test]
+fn interval_0_writes_none() {
+    let (path, _root) = place();
+    let clock = ManualClock::new();
+    let registrar = at(&clock, 0).open(&path).unwrap();
+    busy_day(&registrar, &clock);
+    registrar.close().wait().unwrap();
+    assert!(!path.join("checkpoints").exists());
+}
+
+/// The checkpoints in a ledger's directory.
+fn files(path: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let entries = fs::read_dir(path.join("checkpoints")).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .map(|path| (path.clone(), fs::read(&path).unwrap()))
+        .collect()
+}
+
+#[test]
+fn no_checkpoint_whatever_it_is_keeps_a_registrar_from_starting() {
+    let (path, _root) = place();
+    let clock = ManualClock::new();
+    let registrar = at(&clock, 3).open(&path).unwrap();
+    busy_day(&registrar, &clock);
+    await_checkpoint(registrar.ledger(), 3);
+    let expected = state(&registrar);
+    registrar.close().wait().unwrap();
+    drop(registrar);
+    let good = files(&path);
+    assert!(!good.is_empty());
+    let spoilings: [fn(Vec<u8>) -> Vec<u8>; 4] = [
+        |_| Vec::new(),
+        |bytes| bytes[..bytes.len() / 2].to_vec(),
+        |mut bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            bytes
+        },
+        |_| b"somebody else's".to_vec(),
+    ];
+    for spoiling in spoilings {
+        for (path, bytes) in &good {
+            fs::write(path, spoiling(bytes.clone())).unwrap();
+        }
+        let registrar = at(&clock, 0).open(&path).unwrap();
+        assert_eq!(state(&registrar), expected);
+        registrar.close().wait().unwrap();
+    }
+    // A file where the folder should be, and a folder where a file should be.
+    fs::remove_dir_all(path.join("checkpoints")).unwrap();
+    fs::write(path.join("checkpoints"), b"").unwrap();
+    let registrar = at(&clock, 1).open(&path).unwrap();
+    assert_eq!(state(&registrar), expected);
+    registrar.issue("more", TTL).wait().unwrap();
+    registrar.close().wait().unwrap();
+    drop(registrar);
+    fs::remove_file(path.join("checkpoints")).unwrap();
+    fs::create_dir_all(path.join("checkpoints").join(format!("{VIEW}@{:020}", 4))).unwrap();
+    let registrar = at(&clock, 0).open(&path).unwrap();
+    assert_eq!(state(&registrar).active_count(), expected.active_count() + 1);
+    registrar.close().wait().unwrap();
+}
+
+#[test]
+fn a_checkpoint_of_a_tail_that_a_power_cut_took_is_not_believed() {
+    let (full, short) = (place(), place());
+    let clock = ManualClock::new();
+    let registrar = at(&clock, 0).open(&full.0).unwrap();
+    registrar.issue("kept", TTL).wait().unwrap();
+    // The copy is the ledger as the power cut leaves it.
+    SqliteLedger::open(&full.0).unwrap().backup(&short.0).unwrap();
+    registrar.issue("lost", TTL).wait().unwrap();
+    registrar.close().wait().unwrap();
+    drop(registrar);
+    let registrar = at(&clock, 1).open(&full.0).unwrap();
+    await_checkpoint(registrar.ledger(), 3);
+    registrar.close().wait().unwrap();
+    drop(registrar);
+    for name in ["registrar.key", "checkpoints"] {
+        fs::rename(full.0.join(name), short.0.join(name)).unwrap();
+    }
+    let registrar = at(&clock, 0).open(&short.0).unwrap();
+    assert!(!state(&registrar).has_active_lease("lost"));
+    assert!(state(&registrar).has_active_lease("kept"));
+    registrar.issue("other", TTL).wait().unwrap();
+    registrar.close().wait().unwrap();
+    drop(registrar);
+    // By now the ledger has a record there, and it is another one.
+    let registrar = at(&clock, 0).open(&short.0).unwrap();
+    assert!(state(&registrar).has_active_lease("other") && !state(&registrar).has_active_lease("lost"));
+    registrar.close().wait().unwrap();
+}
+
+#[test]
+fn what_is_passed_over_is_counted_and_told_also_behind_a_checkpoint() {
+    let ledger: Arc<dyn Ledger> = Arc::new(MemoryLedger::new());
+    let signer = Signer::generate();
+    let clock = ManualClock::new();
+    let open = |interval| {
+        at(&clock, interval)
+            .signer(signer.clone())
+            .on(Arc::clone(&ledger))
+            .unwrap()
+    };
+    let append = |event_type: &str, actor: &str, payload: Vec<u8>| {
+        let record = EventRecord::new(event_type, "s", actor, payload);
+        let head = ledger.head().unwrap();
+        ledger.append(&head, &[NewRecord::from(record)]).unwrap().sequence
+    };
+    let registrar = open(0);
+    assert_eq!(
+        (registrar.refused().unwrap(), registrar.refusals().unwrap()),
+        (0, vec![])
+    );
+    let lease = registrar.issue("work", TTL).wait().unwrap();
+    append("order.placed", "shop", vec![0xff]);
+    let forged = helpers::lease_issued_payload("forged", "other", "mallory", 1, 2, vec![1; 72]);
+    let not_signed = append("lease.issued", "registrar", forged);
+    let not_his = helpers::lease_released_payload(&lease.lease_id, "COMPLETED");
+    let not_his = append("lease.released", "mallory", not_his);
+    let not_read = append("lease.released", "registrar", vec![0xff]);
+    let no_key = append(
+        "ledger.key_added",
+        "registrar",
+        vec![0x0a, 0x03, 0x0a, 0x01, 0x07],
+    );
+    let refusals = registrar.refusals().unwrap();
+    let at: Vec<_> = refusals.iter().map(|refusal| refusal.sequence).collect();
+    assert_eq!(at, [not_signed, not_his, not_read, no_key]);
+    assert!(matches!(refusals[0].error, LeaseError::InvalidSignature { .. }));
+    assert!(matches!(refusals[1].error, LeaseError::Unauthorized { .. }));
+    assert!(matches!(refusals[2].error, LeaseError::DecodeError(_)));
+    assert!(matches!(&refusals[3].error, LeaseError::InvalidInput { field, .. } if field == "public_key"));
+    assert_eq!(registrar.refused().unwrap(), 4);
+    assert!(matches!(
+        refusal(
+            registrar
+                .release(&lease.lease_id, ReleaseReason::Completed)
+                .wait()
+                .and_then(|_| registrar
+                    .release(&lease.lease_id, ReleaseReason::Completed)
+                    .wait())
+        ),
+        LeaseError::LeaseAlreadyTerminal { .. }
+    ));
+
+    let saving = open(1);
+    await_checkpoint(&*ledger, no_key);
+    drop(saving);
+    let resumed = open(0);
+    assert_eq!(resumed.refused().unwrap(), 4, "the number is in the checkpoint");
+    assert_eq!(resumed.refusals().unwrap(), [], "the reasons are not");
+    append("lease.released", "registrar", vec![]);
+    assert_eq!(
+        (resumed.refused().unwrap(), resumed.refusals().unwrap().len()),
+        (5, 1)
+    );
+}
