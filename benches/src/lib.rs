@@ -46,7 +46,7 @@ impl<'row> Side<'row> {
 }
 
 /// How often each row is run.
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 101;
 
 /// Prints the head of a table.
 pub fn head(title: &str) {

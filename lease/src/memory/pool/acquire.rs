@@ -15,6 +15,7 @@ use super::wait::{Ticket, Wake};
 use super::weak::{self, WeakLease};
 use super::{Pool, magazine, release};
 use crate::memory::strategy::MemoryStrategy;
+use crate::sync::atomic::Ordering;
 use crate::sync::thread;
 
 impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
@@ -23,6 +24,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     /// # Panics
     ///
     /// If the pool is full, closed, or out of memory; [`try_acquire`](Self::try_acquire) says it as an error.
+    #[inline]
     #[track_caller]
     pub fn acquire(&self, value: T) -> StrongLease<T> {
         expect(self.try_acquire(value))
@@ -34,6 +36,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     ///
     /// If the pool is full, closed, or out of memory. The value has been dropped; to keep it, make it in
     /// [`try_acquire_with`](Self::try_acquire_with).
+    #[inline]
     pub fn try_acquire(&self, value: T) -> Result<StrongLease<T>, AcquireError> {
         self.try_acquire_with(|| value)
     }
@@ -43,6 +46,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     /// # Panics
     ///
     /// As [`acquire`](Self::acquire), without calling `make`.
+    #[inline]
     #[track_caller]
     pub fn acquire_with(&self, make: impl FnOnce() -> T) -> StrongLease<T> {
         expect(self.try_acquire_with(make))
@@ -53,8 +57,10 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     /// # Errors
     ///
     /// As [`try_acquire`](Self::try_acquire), without calling `make`.
+    #[inline]
     pub fn try_acquire_with(&self, make: impl FnOnce() -> T) -> Result<StrongLease<T>, AcquireError> {
-        let slot = self.fill(self.take()?, make);
+        let slot = self.take()?;
+        self.fill(slot, make);
         // SAFETY: the slot holds a payload now.
         Ok(unsafe { Self::publish(slot) })
     }
@@ -81,9 +87,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
             thread::park();
             Ok(())
         })?;
-        let slot = self.fill(slot, || value);
-        // SAFETY: the slot holds a payload now.
-        Ok(unsafe { Self::publish(slot) })
+        Ok(self.move_in(slot, value))
     }
 
     /// Moves `value` into the pool, waiting for a free slot for at most `timeout`. First come, first served.
@@ -111,9 +115,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
             }
             _ => Err(AcquireError::TimedOut { timeout }),
         })?;
-        let slot = self.fill(slot, || value);
-        // SAFETY: the slot holds a payload now.
-        Ok(unsafe { Self::publish(slot) })
+        Ok(self.move_in(slot, value))
     }
 
     /// Moves `value` into the pool, waiting until a slot is free. First come, first served, among threads and tasks.
@@ -136,9 +138,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
             })
             .await?
         };
-        let slot = self.fill(slot, || value);
-        // SAFETY: the slot holds a payload now.
-        Ok(unsafe { Self::publish(slot) })
+        Ok(self.move_in(slot, value))
     }
 
     /// Makes a value that can hold weak leases on itself, as [`Arc::new_cyclic`](std::sync::Arc::new_cyclic).
@@ -173,9 +173,8 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
         &self,
         make: impl FnOnce(&WeakLease<T>) -> T,
     ) -> Result<StrongLease<T>, AcquireError> {
-        let shared = self.open()?;
-        let slot = self.take()?;
-        let unused = PutBack { shared, slot };
+        let slot = self.take_any()?;
+        let unused = PutBack { pool: self, slot };
         // What can fail comes first: a payload that the slot keeps is destroyed only for another one.
         // SAFETY: the slot is ours, and the pool is borrowed.
         let count = unsafe { weak::count_before_payload::<T>(slot) }?;
@@ -222,11 +221,15 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
         }
         let slot = match self.shared().and_then(Shared::take_kept) {
             Some(slot) => slot,
-            None => self.take()?,
+            None => self.take_any()?,
         };
         // SAFETY: the pool exists, so its segments do.
-        let kept = unsafe { slot.word() }.read().is_kept();
-        let slot = if kept { slot } else { self.fill(slot, make) };
+        let word = unsafe { slot.word() };
+        if word.read().is_kept() {
+            word.unkeep();
+        } else {
+            self.fill(slot, make);
+        }
         // SAFETY: the slot holds a payload.
         Ok(unsafe { Self::publish(slot) })
     }
@@ -236,6 +239,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     /// # Panics
     ///
     /// As [`acquire`](Self::acquire).
+    #[inline]
     #[track_caller]
     pub fn acquire_unique(&self, value: T) -> UniqueLease<T> {
         expect(self.try_acquire_unique(value))
@@ -246,21 +250,40 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     /// # Errors
     ///
     /// As [`try_acquire`](Self::try_acquire).
+    #[inline]
     pub fn try_acquire_unique(&self, value: T) -> Result<UniqueLease<T>, AcquireError> {
-        let slot = self.fill(self.take()?, || value);
+        let slot = self.take()?;
+        self.fill(slot, || value);
         // SAFETY: the pool exists, so its segments do.
         unsafe { slot.word() }.reserve();
         // SAFETY: the slot holds a payload, is reserved, and ours.
         Ok(unsafe { UniqueLease::from_slot(slot) })
     }
 
-    /// A free slot, owned by the caller.
+    /// A free slot, owned by the caller, without a payload.
+    #[inline]
     fn take(&self) -> Result<SlotPtr, AcquireError> {
+        // `Relaxed`: a thread whose magazine has this tag has met the pool before.
+        match magazine::pop(self.tag.load(Ordering::Relaxed)) {
+            Some(slot) => Ok(slot),
+            None => self.take_slowly(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_slowly(&self) -> Result<SlotPtr, AcquireError> {
+        let slot = self.take_any()?;
+        let unused = PutBack { pool: self, slot };
+        self.vacate(slot);
+        mem::forget(unused);
+        Ok(slot)
+    }
+
+    /// A free slot, owned by the caller, which may keep a payload.
+    fn take_any(&self) -> Result<SlotPtr, AcquireError> {
         if self.is_closed() {
             return Err(AcquireError::Closed);
-        }
-        if let Some(slot) = self.shared().and_then(magazine::pop) {
-            return Ok(slot);
         }
         // SAFETY: the pool value is borrowed.
         unsafe { self.open()?.take() }
@@ -294,16 +317,24 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
         }
     }
 
-    /// Makes the payload of a slot that the caller owns.
-    fn fill(&self, slot: SlotPtr, make: impl FnOnce() -> T) -> SlotPtr {
-        let shared = self.shared().expect("a pool with slots is open");
-        let unused = PutBack { shared, slot };
-        self.vacate(slot);
+    /// The first lease on a value that is moved into a slot of the caller's, which may keep a payload.
+    fn move_in(&self, slot: SlotPtr, value: T) -> StrongLease<T> {
+        self.fill(slot, || {
+            self.vacate(slot);
+            value
+        });
+        // SAFETY: the slot holds a payload now.
+        unsafe { Self::publish(slot) }
+    }
+
+    /// Makes the payload of a slot that the caller owns, which has none by the time it is made.
+    #[inline]
+    fn fill(&self, slot: SlotPtr, make: impl FnOnce() -> T) {
+        let unused = PutBack { pool: self, slot };
         let value = make();
         // SAFETY: the slot is ours and has room for a `T`.
         unsafe { slot.payload::<T>().write(value) };
         mem::forget(unused);
-        slot
     }
 
     /// The first lease on a payload.
@@ -311,6 +342,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     /// # Safety
     ///
     /// The caller owns the slot, which holds a payload.
+    #[inline]
     unsafe fn publish(slot: SlotPtr) -> StrongLease<T> {
         // SAFETY: the pool exists, so its segments do.
         unsafe { slot.word() }.publish();
@@ -319,22 +351,32 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     }
 }
 
+#[inline]
 #[track_caller]
 fn expect<L>(result: Result<L, AcquireError>) -> L {
     match result {
         Ok(lease) => lease,
-        Err(error) => panic!("{error}"),
+        Err(error) => refuse(&error),
     }
 }
 
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn refuse(error: &AcquireError) -> ! {
+    panic!("{error}")
+}
+
 /// Puts a slot back that turned out not to be needed.
-struct PutBack {
-    shared: &'static Shared,
+struct PutBack<'pool, T, S: MemoryStrategy + 'static> {
+    pool: &'pool Pool<T, S>,
     slot: SlotPtr,
 }
 
-impl Drop for PutBack {
+impl<T, S: MemoryStrategy + 'static> Drop for PutBack<'_, T, S> {
+    #[cold]
     fn drop(&mut self) {
-        self.shared.put_back(self.slot);
+        let shared = self.pool.shared().expect("a pool with slots is open");
+        shared.put_back(self.slot);
     }
 }

@@ -16,7 +16,8 @@
 //!   where there is one), owns the slot and may store the word plainly. Everyone else only ever adds to a strong count
 //!   that is above 0, or sets `HAS_WEAK` while holding a strong lease.
 //! - The one exception is [`ControlWord::orphan`], which may meet a word at any time.
-//! - A generation is never given out twice for the same slot; a slot that has used up its generations is retired.
+//! - A generation is never given out twice for the same slot; a slot that has used up its generations is retired: `FREE`
+//!   and `HAS_WEAK` together say so.
 //!
 //! Every transition of the word is a function of this file; the leases compose them.
 
@@ -31,13 +32,17 @@ const STRONG_SHIFT: u32 = 7;
 const STRONG_ONE: u64 = 1 << STRONG_SHIFT;
 const STRONG_MASK: u64 = ((1 << (GENERATION_SHIFT - STRONG_SHIFT)) - 1) << STRONG_SHIFT;
 const GENERATION_SHIFT: u32 = 32;
+const GENERATION_ONE: u64 = 1 << GENERATION_SHIFT;
+const GENERATION_MASK: u64 = !(GENERATION_ONE - 1);
+/// All of a word that is neither generation nor class: zero while one owner holds the slot, without weak leases.
+const COUNT_AND_FLAGS: u64 = !(GENERATION_MASK | CLASS_MASK);
 
 /// The most strong leases one payload may have. Half of what the field can count: the other half is headroom for
 /// threads that are past the check and not yet stopped by it.
 pub(crate) const MAX_STRONG: u32 = 1 << (GENERATION_SHIFT - STRONG_SHIFT - 1);
 
-/// The generation of a slot that will not be given out again.
-const LAST_GENERATION: u32 = u32::MAX;
+/// The flags of a slot that will not be given out again; no other free slot has weak leases.
+const RETIRED: u64 = FREE | HAS_WEAK;
 
 /// A control word as it was at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +52,11 @@ impl Word {
     #[inline]
     const fn idle(class: u8, generation: u32) -> Self {
         Self(((generation as u64) << GENERATION_SHIFT) | FREE | class as u64)
+    }
+
+    #[inline]
+    pub(super) const fn bits(self) -> u64 {
+        self.0
     }
 
     #[inline]
@@ -81,7 +91,7 @@ impl Word {
 
     /// Whether the slot is free for good.
     pub(super) const fn is_retired(self) -> bool {
-        self.is_free() && self.generation() == LAST_GENERATION
+        self.0 & RETIRED == RETIRED
     }
 
     #[inline]
@@ -89,15 +99,29 @@ impl Word {
         self.0 & ORPHAN != 0
     }
 
-    /// The word of the same slot and generation, in the hands of one owner: no flags, no leases.
+    /// The word as it would be without weak leases.
     #[inline]
-    const fn owned(self) -> Self {
-        Self(self.0 & !(FREE | KEPT | HAS_WEAK | ORPHAN | STRONG_MASK))
+    pub(super) const fn without_weak(self) -> Self {
+        Self(self.0 & !HAS_WEAK)
     }
 
+    /// Whether this is the word of one owner, without weak leases and without anything to be done but to free the slot.
     #[inline]
-    const fn next_generation(self) -> Self {
-        Self::idle(self.class(), self.generation().saturating_add(1))
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "count and flags are in the lower half"
+    )]
+    pub(super) const fn is_plain(self) -> bool {
+        self.0 as u32 & COUNT_AND_FLAGS as u32 == 0
+    }
+
+    /// The word of the same slot, free again and one generation later; if there is one.
+    #[inline]
+    const fn next_generation(self) -> Option<Self> {
+        match (self.0 & !COUNT_AND_FLAGS).checked_add(GENERATION_ONE | FREE) {
+            Some(next) => Some(Self(next)),
+            None => None,
+        }
     }
 }
 
@@ -133,7 +157,11 @@ pub(super) enum Lookup {
 pub(super) enum StrongRelease {
     /// Others remain.
     Shared,
-    /// It was the last: the payload belongs to the caller alone, and then the slot or its implicit weak lease.
+    /// It was the last, and there are no flags: the payload belongs to the caller alone, and then the slot. With the word
+    /// that it left.
+    Plain(Word),
+    /// It was the last: the payload belongs to the caller alone, and then the slot or its implicit weak lease. With the
+    /// word that it left.
     Last(Word),
 }
 
@@ -190,21 +218,29 @@ impl ControlWord {
     /// `Release` hands the payload to whoever joins by a lookup (`Acquire` in [`Self::join_generation`]).
     #[inline]
     pub(super) fn publish(&self) {
-        let word = Word(self.0.load(Ordering::Relaxed)).owned();
-        self.0.store(word.0 | STRONG_ONE, Ordering::Release);
+        let word = self.free_word();
+        self.0.store(word.0 - FREE + STRONG_ONE, Ordering::Release);
     }
 
     /// Free → held by one owner without leases, to be shared or returned later.
     #[inline]
     pub(super) fn reserve(&self) {
-        let word = Word(self.0.load(Ordering::Relaxed)).owned();
-        self.0.store(word.0, Ordering::Relaxed);
+        let word = self.free_word();
+        self.0.store(word.0 - FREE, Ordering::Relaxed);
     }
 
     /// Free → held by one owner, with weak leases already. `Release`: they may be used on other threads at once.
     pub(super) fn reserve_with_weak(&self) {
-        let word = Word(self.0.load(Ordering::Relaxed)).owned();
-        self.0.store(word.0 | HAS_WEAK, Ordering::Release);
+        let word = self.free_word();
+        self.0.store(word.0 - FREE + HAS_WEAK, Ordering::Release);
+    }
+
+    /// The word of a slot that is free, keeps nothing, and belongs to the caller.
+    #[inline]
+    fn free_word(&self) -> Word {
+        let word = Word(self.0.load(Ordering::Relaxed));
+        debug_assert_eq!(word.0 & COUNT_AND_FLAGS, FREE, "a free slot without a payload");
+        word
     }
 
     /// Held by one owner → one strong lease. An addition, not a store: the pool may be orphaning the slot right now.
@@ -264,7 +300,7 @@ impl ControlWord {
             }
             if seen.strong() == 0 {
                 // A free slot has the generation it will give out next.
-                return if seen.is_free() {
+                return if seen.is_free() && !seen.is_retired() {
                     Lookup::NeverIssued
                 } else {
                     Lookup::Stale
@@ -294,8 +330,10 @@ impl ControlWord {
     pub(super) fn leave(&self) -> StrongRelease {
         let before = Word(self.0.fetch_sub(STRONG_ONE, Ordering::AcqRel));
         debug_assert!(before.strong() > 0, "a lease holds one strong count");
-        if before.strong() == 1 {
-            StrongRelease::Last(before)
+        if before.0 & COUNT_AND_FLAGS == STRONG_ONE {
+            StrongRelease::Plain(Word(before.0 - STRONG_ONE))
+        } else if before.strong() == 1 {
+            StrongRelease::Last(Word(before.0 - STRONG_ONE))
         } else {
             StrongRelease::Shared
         }
@@ -314,28 +352,38 @@ impl ControlWord {
     ///
     /// `Release` pairs with [`Self::read`] and [`Self::orphan`]: whoever sees the slot free sees its owner done with it.
     ///
+    /// False, and nothing happened, where it takes more than that: see [`Self::give_back`].
+    ///
     /// A load and a store, not one step: a pool that ends between them has counted the slot as in use, and its mark is
     /// overwritten. The slot is then in the thread's magazine, free and unmarked, which tells
     /// [`Shared::settle`](super::shared::Shared::settle) that it was counted.
     #[inline]
+    pub(super) fn give_back_plain(&self, seen: Word) -> bool {
+        if !seen.is_plain() {
+            return false;
+        }
+        let Some(after) = seen.next_generation() else {
+            return false;
+        };
+        self.overwrite(after);
+        true
+    }
+
+    /// Held by one owner → free in the next generation, unless there is none or the pool is gone. `seen` as in
+    /// [`Self::give_back_plain`].
     pub(super) fn give_back(&self, seen: Word) -> Return {
         if seen.is_orphan() {
             return Return::Orphaned;
         }
-        let after = seen.next_generation();
-        if after.generation() == LAST_GENERATION {
+        let Some(after) = seen.next_generation() else {
             return Return::UsedUp;
+        };
+        if !seen.is_kept() {
+            self.overwrite(after);
+            return Return::Free;
         }
-        if seen.is_kept() {
-            return self.give_back_kept(seen);
-        }
-        self.overwrite(after);
-        Return::Free
-    }
-
-    /// One step: a pool that ends must either find the slot free, and destroy the payload, or leave it to the caller.
-    fn give_back_kept(&self, seen: Word) -> Return {
-        let after = seen.next_generation().0 | KEPT;
+        // One step: a pool that ends must either find the slot free, and destroy the payload, or leave it to the caller.
+        let after = after.0 | KEPT;
         match self
             .0
             .compare_exchange(seen.0, after, Ordering::Release, Ordering::Relaxed)
@@ -359,7 +407,8 @@ impl ControlWord {
     /// Held by one owner → free, and never to be given out again. Under the store's lock, so no pool ends meanwhile.
     pub(super) fn retire(&self) {
         let before = Word(self.0.load(Ordering::Relaxed));
-        self.0.store(before.next_generation().0, Ordering::Release);
+        let retired = before.0 & !COUNT_AND_FLAGS | RETIRED;
+        self.0.store(retired, Ordering::Release);
     }
 
     /// A plain store.
@@ -392,14 +441,14 @@ mod tests {
 
     #[test]
     fn a_used_up_slot_is_retired() {
-        let word = ControlWord::new(0, LAST_GENERATION - 1);
+        let word = ControlWord::new(0, u32::MAX);
         word.publish();
-        assert!(matches!(word.leave(), StrongRelease::Last(_)));
+        assert!(matches!(word.leave(), StrongRelease::Plain(_)));
         assert_eq!(word.give_back(word.read()), Return::UsedUp);
         assert!(!word.read().is_free(), "nothing happened");
         word.retire();
-        assert!(word.read().is_free());
-        assert_eq!(word.join_generation(LAST_GENERATION - 1), Lookup::Stale);
+        assert!(word.read().is_free() && word.read().is_retired());
+        assert_eq!(word.join_generation(u32::MAX), Lookup::Stale);
     }
 
     #[test]

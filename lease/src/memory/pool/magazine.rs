@@ -21,8 +21,9 @@
 
 use std::cell::{Cell, UnsafeCell};
 use std::mem::{self, ManuallyDrop};
+use std::ptr;
 
-use super::control_word::{Return, Word};
+use super::control_word::Word;
 use super::error::AcquireError;
 use super::segment::SlotPtr;
 use super::shared::Shared;
@@ -33,51 +34,87 @@ const FIRST: usize = 64;
 /// The size up to which magazines grow.
 pub(super) const LARGEST: usize = 512;
 
+/// How many magazines a thread has at hand; pools with tags in a row do not get into each other's way.
+const RECENT: usize = 8;
+
 /// The tag of a magazine that was never used; no pool has this identity.
 const UNTAGGED: u64 = u64::MAX;
 
 /// One thread's free slots of one pool.
 struct Magazine {
-    tag: u64,
-    /// Set with the first tag; the pool's number, so this, never changes for a place in the table.
-    shared: Option<&'static Shared>,
+    tag: Cell<u64>,
     /// Has room for `limit` slots.
-    slots: Vec<SlotPtr>,
-    limit: usize,
+    slots: UnsafeCell<Vec<SlotPtr>>,
+    limit: Cell<usize>,
+    /// Set with the first tag; the pool's number, so this, never changes for a place in the table.
+    shared: Cell<Option<&'static Shared>>,
 }
 
 impl Magazine {
     const fn new() -> Self {
         Self {
-            tag: UNTAGGED,
-            shared: None,
-            slots: Vec::new(),
-            limit: 0,
+            tag: Cell::new(UNTAGGED),
+            slots: UnsafeCell::new(Vec::new()),
+            limit: Cell::new(0),
+            shared: Cell::new(None),
         }
+    }
+
+    /// Runs `work` on the slots.
+    #[inline]
+    fn slots<R>(&self, work: impl FnOnce(&mut Vec<SlotPtr>) -> R) -> R {
+        // SAFETY: the magazine is its thread's own, and no `work` in this file comes back to a magazine.
+        work(unsafe { &mut *self.slots.get() })
+    }
+
+    fn is_full(&self) -> bool {
+        self.slots(|slots| slots.len() >= self.limit.get())
+    }
+
+    /// Takes a slot back whose payload and weak leases are gone; false if it has to go elsewhere, and nothing happened.
+    #[inline]
+    fn take_back(&self, slot: SlotPtr, seen: Word) -> bool {
+        self.slots(|slots| {
+            let len = slots.len();
+            if len >= self.limit.get() {
+                return false;
+            }
+            // SAFETY: there is room for `limit` slots.
+            let place = unsafe { slots.as_mut_ptr().add(len) };
+            // SAFETY: the slot is in use, so its segment exists.
+            if !unsafe { slot.word() }.give_back_plain(seen) {
+                return false;
+            }
+            // SAFETY: the place is inside the list's memory.
+            unsafe { place.write(slot) };
+            // SAFETY: the slot was just written, and there is room for it.
+            unsafe { slots.set_len(len + 1) };
+            true
+        })
     }
 
     /// Doubles the magazine, up to what the pool allows. Without memory it stays as it is.
-    fn grow(&mut self, largest: usize) {
-        let limit = (self.limit * 2).clamp(FIRST.min(largest), largest);
-        if limit > self.limit && self.slots.try_reserve_exact(limit - self.slots.len()).is_ok() {
-            self.limit = limit;
+    fn grow(&self, largest: usize) {
+        let limit = (self.limit.get() * 2).clamp(FIRST.min(largest), largest);
+        let has_room = |slots: &mut Vec<_>| slots.try_reserve_exact(limit - slots.len()).is_ok();
+        if limit > self.limit.get() && self.slots(has_room) {
+            self.limit.set(limit);
         }
     }
 
-    /// Empties the magazine, to be settled once it is no longer borrowed.
-    fn unload(&mut self) -> Load {
-        let load = Load {
-            tag: self.tag,
-            shared: self.shared,
-            slots: mem::take(&mut self.slots),
-        };
-        self.tag = UNTAGGED;
-        self.limit = 0;
-        load
+    /// Empties the magazine, to be settled.
+    fn unload(&self) -> Load {
+        self.limit.set(0);
+        Load {
+            tag: self.tag.replace(UNTAGGED),
+            shared: self.shared.get(),
+            slots: self.slots(mem::take),
+        }
     }
 
     fn is_stale(&self) -> bool {
-        self.tag != UNTAGGED && self.shared.is_some_and(|shared| shared.id() != self.tag)
+        let tag = self.tag.get();
+        tag != UNTAGGED && self.shared.get().is_some_and(|shared| shared.id() != tag)
     }
 }
 
@@ -102,8 +139,46 @@ impl Load {
 
 /// One thread's magazines, by the number of the pool.
 struct Cache {
+    /// The magazine that was used last.
+    last: Recent,
+    /// Magazines that were used not long ago, each at the place that its tag says.
+    recent: [Recent; RECENT],
     table: UnsafeCell<ManuallyDrop<Vec<Magazine>>>,
     state: Cell<State>,
+}
+
+/// A magazine of the table that was used not long ago, and its tag; or untagged.
+struct Recent {
+    tag: Cell<u64>,
+    magazine: Cell<*const Magazine>,
+}
+
+impl Recent {
+    const fn none() -> Self {
+        Self {
+            tag: Cell::new(UNTAGGED),
+            magazine: Cell::new(ptr::null()),
+        }
+    }
+
+    /// The magazine, if it has this tag.
+    ///
+    /// # Safety
+    ///
+    /// This is part of the cache that has the magazine. Nobody asks for `UNTAGGED`.
+    #[inline]
+    unsafe fn get(&self, tag: u64) -> Option<&Magazine> {
+        if self.tag.get() != tag {
+            return None;
+        }
+        // SAFETY: with a tag it is a magazine in the table; `forget_recent` comes before the table changes.
+        Some(unsafe { &*self.magazine.get() })
+    }
+
+    fn set(&self, tag: u64, magazine: *const Magazine) {
+        self.tag.set(tag);
+        self.magazine.set(magazine);
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,85 +194,109 @@ enum State {
 impl Cache {
     const fn new() -> Self {
         Self {
+            last: Recent::none(),
+            recent: [const { Recent::none() }; RECENT],
             table: UnsafeCell::new(ManuallyDrop::new(Vec::new())),
             state: Cell::new(State::Idle),
         }
     }
 
-    /// Runs `work` on the table.
+    /// Where to remember the magazine with this tag.
     #[inline]
-    fn table<R>(&self, work: impl FnOnce(&mut Vec<Magazine>) -> R) -> R {
-        // SAFETY: the cache is its thread's own, and no `work` in this file calls back into a cache.
+    fn place(&self, tag: u64) -> &Recent {
+        #[allow(clippy::cast_possible_truncation, reason = "only the low bits are used")]
+        &self.recent[tag as usize % RECENT]
+    }
+
+    /// The magazine with this tag, if it was used not long ago.
+    ///
+    /// The last one comes first, although its place is one of the others: the tag takes long to load, and a processor that
+    /// guesses the outcome of a comparison goes on without it, where an address made of it would have to wait.
+    #[inline]
+    fn recent(&self, tag: u64) -> Option<&Magazine> {
+        // SAFETY: it is this cache's, and no pool has the tag `UNTAGGED`.
+        if let Some(magazine) = unsafe { self.last.get(tag) } {
+            return Some(magazine);
+        }
+        // SAFETY: as above.
+        let magazine = unsafe { self.place(tag).get(tag) }?;
+        self.last.set(tag, magazine);
+        Some(magazine)
+    }
+
+    fn forget_recent(&self) {
+        for recent in self.recent.iter().chain([&self.last]) {
+            recent.set(UNTAGGED, ptr::null());
+        }
+    }
+
+    /// The magazines.
+    fn table(&self) -> &[Magazine] {
+        // SAFETY: the cache is its thread's own, and the table only changes in `change_table`.
+        unsafe { &*self.table.get() }
+    }
+
+    /// Runs `work` on the table while nobody looks at a magazine.
+    fn change_table<R>(&self, work: impl FnOnce(&mut Vec<Magazine>) -> R) -> R {
+        self.forget_recent();
+        // SAFETY: the cache is its thread's own, callers have no magazine in hand, and no `work` in this file comes back.
         work(unsafe { &mut *self.table.get() })
     }
 
     /// The magazine for this pool, if it has been used by this thread and is not stale.
-    #[inline]
-    fn current<'a>(table: &'a mut [Magazine], shared: &Shared) -> Option<&'a mut Magazine> {
-        let magazine = table.get_mut(shared.number())?;
-        (magazine.tag == shared.id()).then_some(magazine)
+    fn find(&self, shared: &Shared) -> Option<&Magazine> {
+        let magazine = self.table().get(shared.number())?;
+        let tag = magazine.tag.get();
+        if tag != shared.id() {
+            return None;
+        }
+        self.last.set(tag, magazine);
+        self.place(tag).set(tag, magazine);
+        Some(magazine)
     }
 
-    #[inline]
-    fn pop(&self, shared: &Shared) -> Option<SlotPtr> {
-        self.table(|table| Self::current(table, shared)?.slots.pop())
+    /// The magazine for this pool, which is made if the thread may have one.
+    fn find_or_tag(&self, shared: &'static Shared) -> Option<&Magazine> {
+        if self.find(shared).is_none() {
+            self.tag(shared);
+        }
+        self.find(shared)
     }
 
-    /// Takes a slot from the store, and more for the magazine.
-    fn refill(&self, shared: &'static Shared) -> Result<SlotPtr, Result<Growth, AcquireError>> {
-        self.tag(shared);
-        self.table(|table| match Self::current(table, shared) {
-            Some(magazine) => {
-                magazine.grow(shared.largest_magazine());
-                shared.take_from_store(&mut magazine.slots, magazine.limit / 2)
-            }
-            None => shared.take_from_store(&mut Vec::new(), 0),
-        })
+    /// Takes a slot from the magazine or the store, which then has more for the magazine.
+    fn take(&self, shared: &'static Shared) -> Result<SlotPtr, Result<Growth, AcquireError>> {
+        let Some(magazine) = self.find_or_tag(shared) else {
+            return shared.take_from_store(&mut Vec::new(), 0);
+        };
+        if let Some(slot) = magazine.slots(Vec::pop) {
+            return Ok(slot);
+        }
+        magazine.grow(shared.largest_magazine());
+        magazine.slots(|slots| shared.take_from_store(slots, magazine.limit.get() / 2))
     }
 
-    /// Takes a slot back whose payload and weak leases are gone; false if it has to go to the store.
-    #[inline]
-    fn give_back(&self, shared: &Shared, slot: SlotPtr, seen: Word) -> bool {
-        self.table(|table| match Self::current(table, shared) {
-            Some(magazine) if magazine.slots.len() < magazine.limit => {
-                // SAFETY: the slot is in use, so its segment exists.
-                match unsafe { slot.word() }.give_back(seen) {
-                    Return::Free => {
-                        magazine.slots.push(slot);
-                        true
-                    }
-                    Return::Orphaned | Return::UsedUp => false,
-                }
-            }
-            _ => false,
-        })
-    }
-
-    /// Makes room for a slot that is about to be given back; false if there is to be none.
-    fn make_room(&self, shared: &'static Shared) -> bool {
-        self.tag(shared);
-        self.table(|table| {
-            let Some(magazine) = Self::current(table, shared) else {
+    /// Takes a slot back; false if it has to go to the store.
+    fn give_back(&self, shared: &'static Shared, slot: SlotPtr, seen: Word) -> bool {
+        let Some(magazine) = self.find_or_tag(shared) else {
+            return false;
+        };
+        if magazine.is_full() {
+            magazine.grow(shared.largest_magazine());
+        }
+        if magazine.is_full() {
+            let (tag, keep) = (magazine.tag.get(), magazine.limit.get() / 2);
+            if !magazine.slots(|slots| shared.put_into_store(tag, slots, keep)) {
                 return false;
-            };
-            if magazine.slots.len() >= magazine.limit {
-                magazine.grow(shared.largest_magazine());
             }
-            if magazine.slots.len() >= magazine.limit {
-                let keep = magazine.limit / 2;
-                return shared.put_into_store(magazine.tag, &mut magazine.slots, keep);
-            }
-            true
-        })
+        }
+        magazine.take_back(slot, seen)
     }
 
     /// Tags this thread's magazine for the pool, if it may have one; settles what is stale.
+    #[cold]
     fn tag(&self, shared: &'static Shared) {
         let id = shared.id();
         if self.state.get() == State::Closed || shared.largest_magazine() == 0 || id == 0 {
-            return;
-        }
-        if self.table(|table| Self::current(table, shared).is_some()) {
             return;
         }
         if self.state.get() == State::Idle {
@@ -207,51 +306,73 @@ impl Cache {
             }
         }
         // Meeting a new pool is rare enough to look after all the others that have ended.
-        let stale =
-            |table: &mut Vec<Magazine>| table.iter_mut().find(|it| it.is_stale()).map(Magazine::unload);
-        while let Some(load) = self.table(stale) {
-            load.settle();
+        while let Some(stale) = self.table().iter().find(|magazine| magazine.is_stale()) {
+            stale.unload().settle();
         }
-        self.table(|table| {
-            let number = shared.number();
-            if table.len() <= number {
-                if table.try_reserve(number + 1 - table.len()).is_err() {
-                    return;
-                }
+        let number = shared.number();
+        let has_place = self.change_table(|table| {
+            let missing = (number + 1).saturating_sub(table.len());
+            let has_room = table.try_reserve(missing).is_ok();
+            if has_room && missing > 0 {
                 table.resize_with(number + 1, Magazine::new);
             }
-            table[number].shared = Some(shared);
-            table[number].tag = id;
+            has_room
         });
+        if has_place {
+            let magazine = &self.table()[number];
+            magazine.shared.set(Some(shared));
+            magazine.tag.set(id);
+        }
     }
 
     /// Settles this thread's magazine for a pool that has ended.
     fn settle(&self, shared: &Shared) {
-        if let Some(load) = self.table(|table| table.get_mut(shared.number()).map(Magazine::unload)) {
-            load.settle();
+        self.forget_recent();
+        if let Some(magazine) = self.table().get(shared.number()) {
+            magazine.unload().settle();
         }
     }
 
     /// Gives everything to the stores; from now on there are no magazines.
     fn close(&self) {
         self.state.set(State::Closed);
-        while let Some(mut magazine) = self.table(Vec::pop) {
+        while let Some(magazine) = self.change_table(Vec::pop) {
             magazine.unload().settle();
         }
-        self.table(Vec::shrink_to_fit);
+        self.change_table(Vec::shrink_to_fit);
     }
 }
 
-/// A free slot of this thread's, which now belongs to the caller.
+/// A free slot of this thread's, which now belongs to the caller, if it has the magazine with this tag at hand.
 #[inline]
-pub(super) fn pop(shared: &Shared) -> Option<SlotPtr> {
-    with(|cache| cache.pop(shared))
+pub(super) fn pop(tag: u64) -> Option<SlotPtr> {
+    with(|cache| cache.recent(tag)?.slots(Vec::pop))
 }
 
-/// A free slot of the store's, which now belongs to the caller; or what the store has to grow by first.
-#[cold]
-pub(super) fn refill(shared: &'static Shared) -> Result<SlotPtr, Result<Growth, AcquireError>> {
-    with(|cache| cache.refill(shared))
+/// A free slot of this thread's or the store's, which now belongs to the caller; or what the store has to grow by first.
+pub(super) fn take(shared: &'static Shared) -> Result<SlotPtr, Result<Growth, AcquireError>> {
+    with(|cache| cache.take(shared))
+}
+
+/// Whether this thread has a magazine for the pool at hand.
+#[inline]
+pub(super) fn is_at_hand(shared: &Shared) -> bool {
+    with(|cache| cache.recent(shared.id()).is_some())
+}
+
+/// Takes back a slot whose payload and weak leases are gone, if that is done in no time; false if nothing happened.
+/// Nothing of the pool may be touched after it is taken back.
+///
+/// # Safety
+///
+/// The caller owns the slot, it is one of this pool's, it is not free and needs no more than to be free; `seen` is its word
+/// as the caller has last seen it since becoming the owner.
+#[inline]
+pub(super) unsafe fn take_back(shared: &Shared, slot: SlotPtr, seen: Word) -> bool {
+    with(|cache| {
+        let magazine = cache.recent(shared.id());
+        magazine.is_some_and(|magazine| magazine.take_back(slot, seen))
+    })
 }
 
 /// Takes back a slot whose payload and weak leases are gone. Nothing of the pool may be touched after this.
@@ -262,7 +383,8 @@ pub(super) fn refill(shared: &'static Shared) -> Result<SlotPtr, Result<Growth, 
 /// since becoming the owner.
 #[inline]
 pub(super) unsafe fn give_back(shared: &'static Shared, slot: SlotPtr, seen: Word) {
-    if !with(|cache| cache.give_back(shared, slot, seen)) {
+    // SAFETY: as the caller says; payloads that are kept are in pools without magazines.
+    if !unsafe { take_back(shared, slot, seen) } {
         // SAFETY: the slot was not taken, so the caller's duties hold still.
         unsafe { give_back_slowly(shared, slot) };
     }
@@ -272,10 +394,11 @@ pub(super) unsafe fn give_back(shared: &'static Shared, slot: SlotPtr, seen: Wor
 ///
 /// As [`give_back`].
 #[cold]
+#[inline(never)]
 unsafe fn give_back_slowly(shared: &'static Shared, slot: SlotPtr) {
     // SAFETY: the slot is in use, so its segment exists.
-    let seen = || unsafe { slot.word() }.read();
-    if !with(|cache| cache.make_room(shared) && cache.give_back(shared, slot, seen())) {
+    let seen = unsafe { slot.word() }.read().without_weak();
+    if !with(|cache| cache.give_back(shared, slot, seen)) {
         // SAFETY: the slot was not taken, so the caller's duties hold still.
         unsafe { shared.give_back(slot) };
     }

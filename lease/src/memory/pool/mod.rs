@@ -57,7 +57,7 @@ pub use self::strong::StrongLease;
 pub use self::unique::UniqueLease;
 pub use self::weak::WeakLease;
 use crate::memory::strategy::{MemoryStrategy, System};
-use crate::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use crate::sync::{Mutex, const_fn, lock};
 
 /// A pool of objects on lease.
@@ -83,6 +83,9 @@ use crate::sync::{Mutex, const_fn, lock};
 /// Memory comes from the strategy `S`, in segments aligned to their own size. One process's pools together hold at most
 /// 32 GiB of segments: so much can be named by handles.
 pub struct Pool<T, S: MemoryStrategy + 'static = System> {
+    /// The identity of the pool while it is open, else 0: the tag of magazines to acquire from. Changes under the
+    /// strategy's lock.
+    tag: AtomicU64,
     /// Null until first use; never changes after that.
     shared: AtomicPtr<Shared>,
     /// The strategy, until first use.
@@ -123,6 +126,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     const_fn! {
         const fn with_options(options: Options, strategy: S) -> Self {
             Self {
+                tag: AtomicU64::new(0),
                 shared: AtomicPtr::new(ptr::null_mut()),
                 strategy: Mutex::new(Some(strategy)),
                 options,
@@ -180,6 +184,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
         // or finds it open because of that, sees it closed before waiting.
         let shared = {
             let _strategy = lock(&self.strategy);
+            self.tag.store(0, Ordering::Release);
             self.shared()
         };
         if let Some(shared) = shared {
@@ -263,6 +268,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
         }
     }
 
+    #[inline]
     fn shared(&self) -> Option<&'static Shared> {
         let shared = NonNull::new(self.shared.load(Ordering::Acquire))?;
         // SAFETY: it was made from a `&'static Shared` in `open_first`.
@@ -288,6 +294,9 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
             Ok(shared) => {
                 self.shared
                     .store(ptr::from_ref(shared).cast_mut(), Ordering::Release);
+                if !self.is_closed() {
+                    self.tag.store(shared.id(), Ordering::Release);
+                }
                 Ok(shared)
             }
             Err((given, error)) => {
@@ -306,7 +315,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
         let entry = pages::entry(place.page()).ok_or(LockError::Unknown)?;
         let owner = entry.owner();
         if owner == 0 || self.shared().is_none_or(|shared| shared.id() != owner) {
-            return Err(if handle.generation() < entry.floor() {
+            return Err(if entry.has_passed(handle.generation()) {
                 LockError::Stale
             } else if owner == 0 {
                 LockError::Unknown

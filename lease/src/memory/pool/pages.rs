@@ -97,8 +97,11 @@ impl Entry {
         NonNull::new(self.segment.load(Ordering::Relaxed))
     }
 
-    pub(super) fn floor(&self) -> u32 {
-        self.floor.load(Ordering::Relaxed)
+    /// Whether the generation belongs to an earlier life of the number.
+    pub(super) fn has_passed(&self, generation: u32) -> bool {
+        let floor = self.floor.load(Ordering::Relaxed);
+        // There is no floor above the last generation; a number whose floor is the last one has no next life.
+        generation < floor || floor == u32::MAX
     }
 }
 

@@ -25,10 +25,15 @@ pub(super) unsafe fn strong<T>(slot: SlotPtr) -> bool {
     // SAFETY: the strong count keeps the segment.
     let word = unsafe { slot.word() };
     match word.leave() {
+        StrongRelease::Plain(before) => {
+            // SAFETY: the last strong lease is gone, so the payload is ours alone, and the word is plain.
+            unsafe { end_plain::<T>(slot, before) };
+            true
+        }
         StrongRelease::Shared => false,
         StrongRelease::Last(before) => {
             // SAFETY: the last strong lease is gone, so the payload is ours alone.
-            unsafe { end_payload::<T>(slot, before) };
+            unsafe { end::<T>(slot, before) };
             true
         }
     }
@@ -43,8 +48,45 @@ pub(super) unsafe fn strong<T>(slot: SlotPtr) -> bool {
 pub(super) unsafe fn unique<T>(slot: SlotPtr) {
     // SAFETY: the owner keeps the segment.
     let seen = unsafe { slot.word() }.read();
-    // SAFETY: the payload is the caller's alone.
-    unsafe { end_payload::<T>(slot, seen) };
+    if seen.is_plain() {
+        // SAFETY: the payload is the caller's alone, and the word is plain.
+        unsafe { end_plain::<T>(slot, seen) };
+    } else {
+        // SAFETY: the payload is the caller's alone.
+        unsafe { end::<T>(slot, seen) };
+    }
+}
+
+/// Destroys the payload of a slot without weak leases and returns the slot; what is not as simple goes to [`end`].
+///
+/// # Safety
+///
+/// As [`end`], and the word is plain.
+#[inline]
+unsafe fn end_plain<T>(slot: SlotPtr, seen: Word) {
+    // SAFETY: the slot is in use, so its segment exists.
+    let shared = unsafe { slot.segment_by_plain(seen) }.shared();
+    if needs_drop::<T>() {
+        // Pools that recycle have no magazines.
+        if !magazine::is_at_hand(shared) {
+            // SAFETY: as the caller says.
+            return unsafe { end::<T>(slot, seen) };
+        }
+        let rest = AfterPayload::<T> {
+            slot,
+            class: seen.class(),
+            has_weak: false,
+            payload: PhantomData,
+        };
+        // SAFETY: as the caller says.
+        unsafe { slot.payload::<T>().drop_in_place() };
+        drop(rest);
+    // No code of the payload's runs, so what was seen is fresh.
+    // SAFETY: the payload needs no end, and there are no weak leases, so the slot is ours.
+    } else if !unsafe { magazine::take_back(shared, slot, seen) } {
+        // SAFETY: as the caller says.
+        unsafe { end::<T>(slot, seen) };
+    }
 }
 
 /// Destroys or resets a payload, then does what is left to do. `seen` is the slot's word as it was when the caller became
@@ -53,16 +95,11 @@ pub(super) unsafe fn unique<T>(slot: SlotPtr) {
 /// # Safety
 ///
 /// The payload is an initialised `T`, the caller's alone; there are no strong leases.
-#[inline]
-unsafe fn end_payload<T>(slot: SlotPtr, seen: Word) {
+#[cold]
+#[inline(never)]
+unsafe fn end<T>(slot: SlotPtr, seen: Word) {
     // SAFETY: the slot is in use, so its segment exists.
-    let segment = unsafe { slot.segment(seen.class()) };
-    let recycling = segment.recycling();
-    if !needs_drop::<T>() && !seen.has_weak() && recycling.is_none() {
-        // No code of the payload's runs, so what was seen is fresh.
-        // SAFETY: the payload needs no end, and there are no weak leases, so the slot is ours.
-        return unsafe { magazine::give_back(segment.shared(), slot, seen) };
-    }
+    let recycling = unsafe { slot.segment(seen.class()) }.recycling();
     let rest = AfterPayload::<T> {
         slot,
         class: seen.class(),
@@ -113,7 +150,7 @@ pub(super) unsafe fn weak<T>(slot: SlotPtr, class: u8) -> bool {
         return false;
     }
     // SAFETY: the slot is still in use, by us alone.
-    let seen = unsafe { slot.word() }.read();
+    let seen = unsafe { slot.word() }.read().without_weak();
     // SAFETY: no strong and no weak lease is left, so the slot is ours.
     unsafe { magazine::give_back(segment.shared(), slot, seen) };
     true

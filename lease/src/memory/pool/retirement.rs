@@ -4,7 +4,7 @@ use super::{AcquireError, LockError, Pool, StrongLease};
 use crate::sync::thread;
 
 /// The last generation that is given out.
-const LAST: u32 = u32::MAX - 1;
+const LAST: u32 = u32::MAX;
 
 /// A lease of the last generation in the only slot of this pool.
 fn last_lease(pool: &Pool<u32>) -> StrongLease<u32> {

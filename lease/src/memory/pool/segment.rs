@@ -130,21 +130,41 @@ impl SlotPtr {
     /// The slot's segment exists for `'a`, and `class` is the class in its control word.
     #[inline]
     pub(super) unsafe fn segment<'a>(self, class: u8) -> &'a Segment {
-        let segment = self.segment_ptr(class);
+        // SAFETY: as the caller says.
+        unsafe { self.segment_by_shift(u32::from(class)) }
+    }
+
+    /// The segment of the slot, by a word that needs no taking apart.
+    ///
+    /// # Safety
+    ///
+    /// The slot's segment exists for `'a`, and `plain` is its control word, and plain.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "the class is in the lower half")]
+    pub(super) unsafe fn segment_by_plain<'a>(self, plain: Word) -> &'a Segment {
+        debug_assert!(plain.is_plain());
+        // SAFETY: as the caller says.
+        unsafe { self.segment_by_shift(plain.bits() as u32) }
+    }
+
+    /// # Safety
+    ///
+    /// The slot's segment exists for `'a`, and the low six bits of `shift` are the class in its control word.
+    #[inline]
+    unsafe fn segment_by_shift<'a>(self, shift: u32) -> &'a Segment {
+        // Segments are aligned to their size.
+        let mask = (!(bytes(0) - 1)).wrapping_shl(shift);
+        let header = self.0.cast::<u8>().as_ptr().map_addr(|address| address & mask);
+        // SAFETY: the header is in memory, not at address zero.
+        let header = unsafe { NonNull::new_unchecked(header) }.cast::<Segment>();
         // SAFETY: headers are initialised with their segment and are only ever used through shared references.
-        unsafe { segment.as_ref() }
+        unsafe { header.as_ref() }
     }
 
     /// For comparing with other addresses.
+    #[inline]
     pub(super) fn addr(self) -> usize {
         self.0.addr().get()
-    }
-
-    #[inline]
-    fn segment_ptr(self, class: u8) -> NonNull<Segment> {
-        let mask = !(bytes(class) - 1);
-        let header = self.0.as_ptr().map_addr(|address| address & mask);
-        NonNull::new(header.cast()).expect("segments do not start at address zero")
     }
 }
 

@@ -101,15 +101,14 @@ impl Shared {
         self.largest_magazine.load(Ordering::Relaxed)
     }
 
-    /// A free slot, which now belongs to the caller. For when the thread's magazine has none.
+    /// A free slot, which now belongs to the caller.
     ///
     /// # Safety
     ///
     /// The pool value exists until this returns.
-    #[cold]
     pub(super) unsafe fn take(&'static self) -> Result<SlotPtr, AcquireError> {
         loop {
-            let growth = match magazine::refill(self) {
+            let growth = match magazine::take(self) {
                 Ok(slot) => return Ok(slot),
                 Err(growth) => growth?,
             };

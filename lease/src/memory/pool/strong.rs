@@ -69,6 +69,7 @@ impl<T> StrongLease<T> {
     /// # Safety
     ///
     /// The slot holds an initialised `T` and a strong count that nobody else gives up.
+    #[inline]
     pub(super) unsafe fn from_slot(slot: SlotPtr) -> Self {
         Self {
             slot,
@@ -100,6 +101,7 @@ impl<T> StrongLease<T> {
     }
 
     /// The handle of the payload.
+    #[inline]
     pub fn handle(this: &Self) -> ControlBlockHandle<T> {
         // SAFETY: the lease keeps the segment.
         let word = unsafe { this.slot.word() }.read();
@@ -113,6 +115,7 @@ impl<T> StrongLease<T> {
         clippy::must_use_candidate,
         reason = "releasing is the point, the answer is extra"
     )]
+    #[inline]
     pub fn release(this: Self) -> bool {
         let slot = this.slot;
         mem::forget(this);
@@ -199,6 +202,7 @@ impl<T> StrongLease<T> {
 impl<T> Deref for StrongLease<T> {
     type Target = T;
 
+    #[inline]
     fn deref(&self) -> &T {
         // SAFETY: the payload is initialised, and while there are strong leases it is only lent shared.
         unsafe { self.slot.payload::<T>().as_ref() }
@@ -208,6 +212,7 @@ impl<T> Deref for StrongLease<T> {
 impl<T> Clone for StrongLease<T> {
     /// One atomic step. Aborts the process if the payload has 16,777,216 strong leases already, as `Arc` does at its
     /// limit: so many can only come from leaking them. [`StrongLease::try_clone`] says it as an error.
+    #[inline]
     fn clone(&self) -> Self {
         // SAFETY: the lease keeps the segment.
         match unsafe { self.slot.word() }.join() {
@@ -221,6 +226,7 @@ impl<T> Clone for StrongLease<T> {
 }
 
 impl<T> Drop for StrongLease<T> {
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: the lease's strong count is given up once, here.
         unsafe { release::strong::<T>(self.slot) };

@@ -40,6 +40,7 @@ impl<T> UniqueLease<T> {
     /// # Safety
     ///
     /// The slot is reserved, holds an initialised `T`, and the caller owns it.
+    #[inline]
     pub(super) unsafe fn from_slot(slot: SlotPtr) -> Self {
         Self {
             slot,
@@ -48,6 +49,7 @@ impl<T> UniqueLease<T> {
     }
 
     /// Turns sole use into shared use; the payload stays where it is.
+    #[inline]
     pub fn share(this: Self) -> StrongLease<T> {
         let slot = this.slot;
         mem::forget(this);
@@ -61,6 +63,7 @@ impl<T> UniqueLease<T> {
 impl<T> Deref for UniqueLease<T> {
     type Target = T;
 
+    #[inline]
     fn deref(&self) -> &T {
         // SAFETY: the payload is initialised and lent mutably only through `&mut self`.
         unsafe { self.slot.payload::<T>().as_ref() }
@@ -68,6 +71,7 @@ impl<T> Deref for UniqueLease<T> {
 }
 
 impl<T> DerefMut for UniqueLease<T> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: the payload is initialised and nobody else can reach it.
         unsafe { self.slot.payload::<T>().as_mut() }
@@ -75,6 +79,7 @@ impl<T> DerefMut for UniqueLease<T> {
 }
 
 impl<T> Drop for UniqueLease<T> {
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: the lease owns the slot and gives it up once, here.
         unsafe { release::unique::<T>(self.slot) };

@@ -125,6 +125,7 @@ impl<T> WeakLease<T> {
     /// # Aborts
     ///
     /// If the payload has 16,777,216 strong leases already, as [`StrongLease::clone`].
+    #[inline]
     pub fn lock(&self) -> Option<StrongLease<T>> {
         // SAFETY: the lease keeps the segment.
         match unsafe { self.slot.word() }.join_if_live() {
@@ -156,6 +157,7 @@ impl<T> WeakLease<T> {
 
 impl<T> Clone for WeakLease<T> {
     /// One atomic step. Aborts the process at 2,147,483,647 weak leases, as `Arc` does at its limit.
+    #[inline]
     fn clone(&self) -> Self {
         // SAFETY: the lease keeps the segment.
         let segment = unsafe { self.slot.segment(self.class()) };
@@ -172,6 +174,7 @@ impl<T> Clone for WeakLease<T> {
 }
 
 impl<T> Drop for WeakLease<T> {
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: the lease's weak count is given up once, here.
         unsafe { release::weak::<T>(self.slot, self.class()) };
