@@ -65,6 +65,20 @@ fn a_claim_is_given_up_before_its_end_by_a_twentieth_but_no_less_than_50_ms() {
 }
 
 #[test]
+fn a_claim_whose_lease_somebody_has_extended_lasts_as_long_as_that() {
+    let (jobs, clock) = with_clock();
+    let claim = jobs.try_claim("work", TTL).wait().unwrap();
+    jobs.renew(claim.lease().lease_id, TTL * 4).wait().unwrap();
+    // Its own renewal would not extend the lease.
+    clock.advance(TTL / 3);
+    eventually("the claim to learn of it", || claim.remaining() > TTL * 3);
+    clock.advance(TTL * 3);
+    assert!(claim.is_held());
+    eventually("a renewal of its own", || claim.lease().renewal_count == 2);
+    claim.release(ReleaseReason::Completed).wait().unwrap();
+}
+
+#[test]
 fn a_renewal_that_comes_after_the_give_up_point_does_not_revive_the_claim() {
     let (jobs, ledger, clock) = on_faulty();
     let claim = jobs.try_claim("work", TTL).wait().unwrap();

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use lease::ledger::{Ledger, MemoryLedger, NewRecord, SqliteLedger};
 use lease::{
-    ClockId, EventRecord, LeaseError, LeaseReducerState, ManualClock, Registrar, RegistrarBuilder,
-    ReleaseReason, Signer, helpers,
+    ClockId, EventRecord, LeaseError, LeaseReducerState, LedgerEvent, ManualClock, Registrar,
+    RegistrarBuilder, RegistrarError, ReleaseReason, Signer, helpers,
 };
 use lease_tests::patience::eventually;
 use tempfile::TempDir;
@@ -127,7 +127,7 @@ fn a_stranger_s_lease_has_the_same_patience_from_a_checkpoint() {
     let elsewhere = open(&there, 2);
     elsewhere.issue("work", TTL).wait().unwrap();
     elsewhere.issue("other", TTL).wait().unwrap();
-    await_checkpoint(&*ledger, 3);
+    await_checkpoint(&*ledger, 2);
 
     // Of a clock that cannot be compared, so a whole term from when it was first seen.
     let registrar = open(&here, 0);
@@ -295,4 +295,29 @@ fn what_is_passed_over_is_counted_and_told_also_behind_a_checkpoint() {
         (resumed.refused().unwrap(), resumed.refusals().unwrap().len()),
         (5, 1)
     );
+}
+
+#[test]
+fn a_resumed_registrar_knows_that_the_rules_are_newer_than_its_own() {
+    let (path, _root) = place();
+    let clock = ManualClock::new();
+    let registrar = at(&clock, 1).open(&path).unwrap();
+    let raised = EventRecord::of(&LedgerEvent::RulesRaised { version: 2 }, "s", "registrar");
+    let ledger = registrar.ledger();
+    let head = ledger.append(&ledger.head().unwrap(), &[raised.into()]).unwrap();
+    let is_refused = |registrar: &Registrar| {
+        let refused = registrar.issue("work", TTL).wait();
+        matches!(refused, Err(RegistrarError::NewerRules { found: 2, .. }))
+    };
+    eventually("a checkpoint behind it", || {
+        assert!(is_refused(&registrar));
+        ledger
+            .checkpoints(VIEW)
+            .unwrap()
+            .first()
+            .is_some_and(|newest| *newest >= head.sequence)
+    });
+    registrar.close().wait().unwrap();
+    drop(registrar);
+    assert!(is_refused(&at(&clock, 0).open(&path).unwrap()));
 }

@@ -252,3 +252,91 @@ fn close_waits_for_what_is_queued() {
     let last = ledger.records().pop().unwrap();
     assert_eq!(last.event_type, "lease.released");
 }
+
+#[test]
+fn a_claim_that_was_dropped_while_the_ledger_failed_is_given_back_later() {
+    let (registrar, ledger) = on_faulty();
+    let dropped = registrar.try_claim("dropped", TTL).wait().unwrap();
+    let released = registrar.try_claim("released", TTL).wait().unwrap();
+    ledger.fail_appends(true);
+    drop(dropped);
+    assert!(released.release(ReleaseReason::Completed).wait().is_err());
+    let held = || registrar.query(lease::LeaseReducerState::active_count).unwrap();
+    assert_eq!(held(), 2);
+    ledger.fail_appends(false);
+    eventually("both to be given back", || held() == 0);
+    let reasons = registrar
+        .query(|state| {
+            state
+                .leases()
+                .iter()
+                .map(|lease| lease.release_reason)
+                .collect::<Vec<_>>()
+        })
+        .unwrap();
+    assert_eq!(
+        reasons,
+        [Some(ReleaseReason::Voluntary), Some(ReleaseReason::Completed)]
+    );
+}
+
+#[test]
+fn a_lease_whose_issue_was_not_acknowledged_is_taken_back() {
+    let (registrar, ledger) = on_faulty();
+    ledger.fail_syncs(true);
+    assert!(registrar.issue("issued", TTL).wait().is_err());
+    assert!(registrar.try_claim("claimed", TTL).wait().is_err());
+    eventually("both to be taken back", || {
+        registrar.query(lease::LeaseReducerState::released_count).unwrap() == 2
+    });
+    ledger.fail_syncs(false);
+    registrar.issue("issued", TTL).wait().unwrap();
+}
+
+#[test]
+fn closing_says_that_something_could_not_be_given_back() {
+    let (registrar, ledger) = on_faulty();
+    let claim = registrar.try_claim("work", TTL).wait().unwrap();
+    ledger.fail_appends(true);
+    drop(claim);
+    let closed = registrar.close().wait();
+    assert!(matches!(closed, Err(RegistrarError::Ledger(_))), "{closed:?}");
+    assert_eq!(
+        registrar.query(lease::LeaseReducerState::active_count).unwrap(),
+        1
+    );
+}
+
+#[test]
+fn a_ledger_of_newer_rules_is_only_read() {
+    let (registrar, ledger) = on_faulty();
+    let lease = registrar.issue("work", TTL).wait().unwrap();
+    let raise = |version| {
+        let event = lease::LedgerEvent::RulesRaised { version };
+        let record = EventRecord::of(&event, "s", "registrar");
+        ledger.append(&ledger.head().unwrap(), &[record.into()]).unwrap();
+    };
+    raise(1);
+    registrar.renew(&lease.lease_id, TTL * 2).wait().unwrap();
+    raise(2);
+    raise(1);
+    let refused = registrar.issue("other", TTL).wait();
+    assert!(
+        matches!(
+            refused,
+            Err(RegistrarError::NewerRules {
+                found: 2,
+                supported: 1
+            })
+        ),
+        "{refused:?}"
+    );
+    assert!(
+        registrar
+            .release(&lease.lease_id, ReleaseReason::Completed)
+            .wait()
+            .is_err()
+    );
+    assert!(registrar.query(|state| state.has_active_lease("work")).unwrap());
+    registrar.verify().unwrap();
+}

@@ -127,6 +127,22 @@ impl Hold {
         true
     }
 
+    /// The lease in the ledger lasts longer than the term that was asked for: somebody else has extended it. There is
+    /// nothing to ask for before `pause` has passed.
+    pub(crate) fn correct(&self, lease: Lease, pause: Duration) {
+        if self.extend(lease) {
+            let earliest = self.registrar.clock().tick().saturating_add(pause);
+            let mut term = lock(&self.term);
+            term.renew = term.renew.map(|renew| {
+                if earliest.has_reached(&renew) {
+                    earliest
+                } else {
+                    renew
+                }
+            });
+        }
+    }
+
     /// The renewal failed for a reason that may pass: ask again after `pause`.
     pub(crate) fn retry_after(&self, pause: Duration) {
         let now = self.registrar.clock().tick();

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard, Weak, lock, thread};
 use crate::work::claim::hold::{Callback, Due, Hold};
 use crate::work::observe;
-use crate::work::registrar::{Lease, Registrar, RegistrarError};
+use crate::work::registrar::{Lease, LeaseError, Registrar, RegistrarError};
 use crate::work::tick::Tick;
 
 /// The longest sleep: what the system sleeps by does not count suspend, the clock does.
@@ -166,8 +166,14 @@ impl Renewer {
                 let _is_in_time = hold.extend(lease);
             }
             Ok(None) => {}
-            // The rules say that there is nothing left to renew.
-            Err(RegistrarError::Lease(_)) => hold.end(),
+            Err(RegistrarError::Lease(error)) => match (&*error, hold.registrar.core().lease(&hold.lease_id))
+            {
+                (LeaseError::RenewalDoesNotExtend { .. }, Some(lease)) => {
+                    hold.correct(lease, hold.ttl / RETRIES);
+                }
+                // The rules say that there is nothing left to renew.
+                _ => hold.end(),
+            },
             Err(_) => hold.retry_after(hold.ttl / RETRIES),
         }
         self.look_at(hold);

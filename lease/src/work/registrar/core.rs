@@ -14,7 +14,9 @@ use crate::work::registrar::checkpoints::Checkpoints;
 use crate::work::registrar::command::Request;
 use crate::work::registrar::projection::Projection;
 use crate::work::registrar::reply::Reply;
-use crate::work::registrar::{Completer, Completion, Durability, LeaseReducer, RegistrarError, Signer};
+use crate::work::registrar::{
+    Completer, Completion, Durability, Lease, LeaseReducer, RegistrarError, Signer,
+};
 use crate::work::tick::Tick;
 
 pub(crate) struct Core {
@@ -61,6 +63,8 @@ pub(crate) struct Queued {
     pub(crate) patience: Option<Tick>,
     /// Whether the answer has to wait for the disk.
     pub(crate) is_durable: bool,
+    /// Whether it gives back what is nobody's any more, so that it has to be done even if the ledger fails.
+    pub(crate) is_owed: bool,
 }
 
 impl Queued {
@@ -71,6 +75,7 @@ impl Queued {
             reply,
             patience: None,
             is_durable,
+            is_owed: false,
         }
     }
 }
@@ -229,6 +234,11 @@ impl Core {
         drop(projection);
         self.announce(ended);
         Ok(snapshot)
+    }
+
+    /// A lease as this registrar last saw it.
+    pub(crate) fn lease(&self, lease_id: &str) -> Option<Lease> {
+        lock(&self.projection).state().get(lease_id).cloned()
     }
 
     /// Calls `ending` when the lease has ended in the ledger, as soon as this registrar sees it.

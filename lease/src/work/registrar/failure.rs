@@ -35,6 +35,16 @@ pub enum RegistrarError {
         /// The lease.
         lease_id: String,
     },
+    /// A newer version of this crate has written to the ledger and decides by stricter rules; this one may only read.
+    #[error(
+        "the ledger is decided by rules of version {found}, this version knows {supported} and older ones"
+    )]
+    NewerRules {
+        /// The version of the ledger's rules.
+        found: u64,
+        /// The newest version known here.
+        supported: u64,
+    },
     /// The registrar was closed.
     #[error("the registrar is closed")]
     Closed,

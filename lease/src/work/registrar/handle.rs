@@ -15,7 +15,7 @@ use crate::work::registrar::core::{Core, Queued};
 use crate::work::registrar::reply::{Answer, Callback, Outcome, Reply, Withdrawable};
 use crate::work::registrar::{
     Completion, Lease, LeaseChange, LeaseError, LeaseReducerState, PublicKey, RegistrarBuilder,
-    RegistrarError, ReleaseReason, SignedHead, Signer,
+    RegistrarError, ReleaseReason, SignedHead, Signer, owed,
 };
 use crate::work::tick::Tick;
 
@@ -310,7 +310,8 @@ impl Registrar {
     ///
     /// # Errors
     ///
-    /// [`RegistrarError::OutcomeUnknown`] when the last sync failed.
+    /// [`RegistrarError::OutcomeUnknown`] when the last sync failed; otherwise what kept the ledger from taking back a
+    /// lease that nobody holds any more.
     pub fn close(&self) -> Completion<()> {
         self.core().close()
     }
@@ -472,19 +473,21 @@ impl Registrar {
             reason,
         });
         let told = Callback(move |answer: Answer| completer.complete(answer.map(drop)));
-        self.queue(request, true, Box::new(told));
+        self.submit(Queued {
+            is_owed: true,
+            ..Queued::new(request, true, Box::new(told))
+        });
         completion
     }
 
-    /// Queues a release that nobody waits for; if it is refused the lease has ended anyway.
+    /// Queues a release that nobody waits for.
     pub(crate) fn release_quietly(&self, lease: &Lease, reason: ReleaseReason) {
-        let request = Request::Release(Release {
+        let release = Release {
             lease_id: lease.lease_id.clone(),
             actor_id: lease.actor_id.clone(),
             reason,
-        });
-        let queued = Queued::new(request, false, Box::new(Callback(drop::<Answer>)));
-        self.core().submit_release(queued, &lease.work_id);
+        };
+        self.core().submit_release(owed::quietly(release), &lease.work_id);
     }
 
     fn command<T: Send + 'static>(

@@ -119,6 +119,7 @@ impl KeyRing {
                 }
                 is_vouched_for
             }
+            LedgerEvent::RulesRaised { .. } => true,
         }
     }
 

@@ -1,4 +1,4 @@
-//! What a registrar writes about the ledger itself: which keys it trusts.
+//! What a registrar writes about the ledger itself: which keys it trusts, and whose rules are in force.
 
 use lease_macros::LeaseEvent;
 
@@ -28,5 +28,13 @@ pub enum LedgerEvent {
         /// The signature of a trusted key, which may be the same one.
         #[event(tag = 2)]
         signature: Vec<u8>,
+    },
+    /// From here on commands are decided by the rules of this version, which are stricter than those before it. Until
+    /// the first such record they are decided by those of version 1. A registrar that knows older rules only reads.
+    #[event(kind = "rules_raised", tag = 3)]
+    RulesRaised {
+        /// The version of the rules.
+        #[event(tag = 1)]
+        version: u64,
     },
 }

@@ -32,6 +32,7 @@ mod ledger_event;
 mod limits;
 #[cfg(feature = "sqlite")]
 mod opened;
+mod owed;
 mod projection;
 mod reducer;
 pub(crate) mod reply;

@@ -14,8 +14,12 @@ use crate::work::registrar::ledger_event::LedgerEvent;
 use crate::work::registrar::session::Holders;
 use crate::work::registrar::signing::{self, PublicKey};
 use crate::work::registrar::token::{self, LedgerId};
-use crate::work::registrar::{LeaseChange, LeaseError, LeaseReducer, LeaseReducerState};
+use crate::work::registrar::{LeaseChange, LeaseError, LeaseReducer, LeaseReducerState, RegistrarError};
 use crate::work::tick::Tick;
+
+/// The version of the rules in [`decide`](super::decide::decide). Who makes them stricter raises it, and lets the writer
+/// put it into the ledger before it first decides by them.
+const RULES: u64 = 1;
 
 /// How many records are read at a time.
 const PAGE: usize = 1_024;
@@ -31,6 +35,8 @@ pub(crate) struct Projection {
     epoch: u32,
     /// The last record's tick.
     last_tick: Option<Tick>,
+    /// The version of the rules by which commands are decided.
+    rules: u64,
     /// The key whose records are taken without verifying them again while it is trusted: this registrar's own.
     own: Option<PublicKey>,
     refusals: Refusals<LeaseError>,
@@ -43,6 +49,7 @@ pub(super) struct Parts {
     pub(super) keys: KeyRing,
     pub(super) ledger_id: LedgerId,
     pub(super) last_tick: Option<Tick>,
+    pub(super) rules: u64,
     /// How many records were refused.
     pub(super) refused: u64,
 }
@@ -57,6 +64,7 @@ impl Projection {
             strangers: Strangers::default(),
             ledger_id: LedgerId::default(),
             last_tick: None,
+            rules: RULES,
             own: None,
             refusals: Refusals::after(0),
         }
@@ -71,9 +79,29 @@ impl Projection {
             keys: parts.keys,
             ledger_id: parts.ledger_id,
             last_tick: parts.last_tick,
+            rules: parts.rules,
             refusals: Refusals::after(parts.refused),
             ..Self::new(epoch)
         }
+    }
+
+    pub(crate) const fn rules(&self) -> u64 {
+        self.rules
+    }
+
+    /// Whether commands are decided by rules that this registrar knows.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistrarError::NewerRules`] when they are not.
+    pub(crate) const fn check_rules(&self) -> Result<(), RegistrarError> {
+        if self.rules <= RULES {
+            return Ok(());
+        }
+        Err(RegistrarError::NewerRules {
+            found: self.rules,
+            supported: RULES,
+        })
     }
 
     pub(crate) fn trust_own(&mut self, key: PublicKey) {
@@ -240,6 +268,10 @@ impl Projection {
         self.last_tick = record.tick.or(self.last_tick);
         match LedgerEvent::from_record(record) {
             Ok(None) => {}
+            Ok(Some(LedgerEvent::RulesRaised { version })) => {
+                self.rules = self.rules.max(version);
+                return Step::Nothing;
+            }
             Ok(Some(event)) if self.keys.apply(&event, &self.ledger_id, is_first) => return Step::Nothing,
             Ok(Some(_)) => return Step::Refused("no trusted key vouches for the key it is about"),
             Err(error) => return Step::Unreadable(error),

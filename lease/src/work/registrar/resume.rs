@@ -1,7 +1,7 @@
 //! The view's own checkpoints: everything that it knows of the ledger up to its head.
 //!
 //! ```text
-//! ledger id ‖ last tick ‖ refusals ‖ keys ‖ retired keys ‖ the lease reducer's body
+//! ledger id ‖ last tick ‖ rules ‖ refusals ‖ keys ‖ retired keys ‖ the lease reducer's body
 //! ```
 //!
 //! A view resumed from one is the view that a replay from the first record gives, except that it remembers how many
@@ -63,6 +63,7 @@ impl Projection {
                 body.extend_from_slice(&tick.clock.0);
             }
         }
+        put_number(body, self.rules());
         put_number(body, self.refusals().count());
         let (keys, retired) = self.keys().all();
         put_number(body, keys.len() as u64);
@@ -84,6 +85,7 @@ fn decode(unsealed: &Unsealed<'_>) -> Result<Parts, CheckpointError> {
         0 => None,
         _ => Some(Tick::new(body.number()?, body.number()?, ClockId(body.array()?))),
     };
+    let rules = body.number()?;
     let refused = body.number()?;
     let mut keys = Vec::new();
     for _ in 0..body.count()? {
@@ -100,6 +102,7 @@ fn decode(unsealed: &Unsealed<'_>) -> Result<Parts, CheckpointError> {
         keys: KeyRing::of(keys, retired),
         ledger_id,
         last_tick,
+        rules,
         refused,
     })
 }

@@ -10,15 +10,16 @@ use std::time::Duration;
 
 use crate::sync::{Arc, MutexGuard, lock};
 use crate::work::observe;
-use crate::work::registrar::command::{Command, IssueRequest, Request, prepare};
+use crate::work::registrar::command::{Command, IssueRequest, Release, Request, prepare};
 use crate::work::registrar::core::{Core, Queue, Queued};
 use crate::work::registrar::decide::{Refusal, decide, obstacle};
+use crate::work::registrar::owed::Owed;
 use crate::work::registrar::projection::Projection;
 use crate::work::registrar::reply::{Answer, Reply};
 use crate::work::registrar::session::Holders;
 use crate::work::registrar::visit::Visit;
 use crate::work::registrar::waiting::{WaitList, Waiter};
-use crate::work::registrar::{Durability, PublicKey, RegistrarError, Signer};
+use crate::work::registrar::{Durability, PublicKey, RegistrarError, ReleaseReason, Signer};
 
 /// How often somebody who waits for a work item looks at what other processes did.
 const POLL: Duration = Duration::from_millis(10);
@@ -31,9 +32,16 @@ pub(crate) fn run(core: &Core) {
     let _over = Over(core);
     let mut lines = WaitList::new();
     let mut holders = Holders::default();
+    let mut owed = Owed::default();
     let mut was_busy = false;
     loop {
-        let (fresh, is_closed) = core.next_round(was_busy, !lines.is_empty());
+        let nap = match (lines.is_empty(), was_busy) {
+            (true, _) => owed.nap(),
+            // What was done may be what somebody waits for.
+            (false, true) => Some(Duration::ZERO),
+            (false, false) => Some(POLL),
+        };
+        let (fresh, is_closed) = core.next_round(nap);
         let (patient, prompt): (Vec<_>, Vec<_>) =
             fresh.into_iter().partition(|queued| queued.waits_for().is_some());
         for queued in patient {
@@ -42,11 +50,12 @@ pub(crate) fn run(core: &Core) {
         // Whoever waits has come before whoever only tries.
         let mut todo = core.whose_turn_it_is(&mut lines, &mut holders);
         todo.extend(prompt);
+        todo.extend(owed.due(is_closed));
         was_busy = !todo.is_empty();
         if !was_busy && is_closed {
             break;
         }
-        core.work_off(todo, &mut lines, &mut holders);
+        owed.add(core.work_off(todo, &mut lines, &mut holders));
         core.settle(&mut holders);
         core.checkpoint_if_due();
     }
@@ -54,7 +63,7 @@ pub(crate) fn run(core: &Core) {
         waiter.reply.answer(Err(RegistrarError::Closed));
     }
     core.checkpoints.end();
-    let last_sync = core.flush();
+    let end = core.flush().and(owed.into_failure().map_or(Ok(()), Err));
     let closers = {
         // In one step, or somebody who closes in between would be told by nobody.
         let mut queue = lock(&core.queue);
@@ -62,7 +71,7 @@ pub(crate) fn run(core: &Core) {
         mem::take(&mut queue.closers)
     };
     for closer in closers {
-        closer.complete(last_sync.clone());
+        closer.complete(end.clone());
     }
 }
 
@@ -92,8 +101,9 @@ pub(super) struct Signed {
 /// What became of a round's commands.
 #[derive(Default)]
 pub(super) struct Fate {
-    /// Answers, and whether they wait for the disk.
-    done: Vec<(Box<dyn Reply>, Answer, bool)>,
+    done: Vec<Done>,
+    /// Leases that are nobody's any more, and why they are still there.
+    owed: Vec<(Release, RegistrarError)>,
     /// To be signed anew, and how often they were.
     again: Vec<(Queued, u32)>,
     /// Stood first in their line, and somebody was faster after all.
@@ -104,9 +114,37 @@ pub(super) struct Fate {
     pub(super) appended: Vec<String>,
 }
 
+/// A command that has its answer.
+struct Done {
+    reply: Box<dyn Reply>,
+    answer: Answer,
+    /// Whether a good answer waits for the disk.
+    is_durable: bool,
+    is_issue: bool,
+}
+
 impl Fate {
     pub(super) fn answer(&mut self, queued: Queued, answer: Answer) {
-        self.done.push((queued.reply, answer, queued.is_durable));
+        let Queued {
+            request,
+            reply,
+            is_durable,
+            is_owed,
+            ..
+        } = queued;
+        let is_issue = matches!(request, Request::Issue(_));
+        if let (Request::Release(release), Err(error)) = (request, &answer)
+            && is_owed
+            && !matches!(error, RegistrarError::Lease(_))
+        {
+            self.owed.push((release, error.clone()));
+        }
+        self.done.push(Done {
+            reply,
+            answer,
+            is_durable,
+            is_issue,
+        });
     }
 
     /// The rules, or what changed in between, say no.
@@ -144,30 +182,29 @@ impl Fate {
 }
 
 impl Core {
-    /// What was queued since the last round; blocks while there is nothing. After a busy round it does not: what was
-    /// done may be what somebody waits for.
-    fn next_round(&self, was_busy: bool, somebody_waits: bool) -> (Vec<Queued>, bool) {
+    /// What was queued since the last round, and whether that is all there will be; blocks while there is nothing, but
+    /// not longer than a `nap`.
+    fn next_round(&self, nap: Option<Duration>) -> (Vec<Queued>, bool) {
         let mut queue = lock(&self.queue);
-        while queue.commands.is_empty() && !queue.is_closed && !(was_busy && somebody_waits) {
-            queue = self.sleep(queue, somebody_waits);
-            if somebody_waits {
+        while queue.commands.is_empty() && !queue.is_closed && nap != Some(Duration::ZERO) {
+            queue = self.sleep(queue, nap);
+            if nap.is_some() {
                 break;
             }
         }
         (queue.commands.drain(..).collect(), queue.is_closed)
     }
 
-    fn sleep<'a>(&self, queue: MutexGuard<'a, Queue>, somebody_waits: bool) -> MutexGuard<'a, Queue> {
-        if somebody_waits {
-            match self.arrived.wait_timeout(queue, POLL) {
+    fn sleep<'a>(&self, queue: MutexGuard<'a, Queue>, nap: Option<Duration>) -> MutexGuard<'a, Queue> {
+        match nap {
+            Some(nap) => match self.arrived.wait_timeout(queue, nap) {
                 Ok((queue, _)) => queue,
                 Err(poisoned) => poisoned.into_inner().0,
-            }
-        } else {
-            match self.arrived.wait(queue) {
+            },
+            None => match self.arrived.wait(queue) {
                 Ok(queue) => queue,
                 Err(poisoned) => poisoned.into_inner(),
-            }
+            },
         }
     }
 
@@ -194,8 +231,14 @@ impl Core {
         next
     }
 
-    /// Does the commands, or lets them wait for their work item.
-    fn work_off(&self, todo: Vec<Queued>, lines: &mut WaitList<Queued>, holders: &mut Holders) {
+    /// Does the commands, or lets them wait for their work item; returns what could not be given back.
+    fn work_off(
+        &self,
+        todo: Vec<Queued>,
+        lines: &mut WaitList<Queued>,
+        holders: &mut Holders,
+    ) -> Vec<(Release, RegistrarError)> {
+        let mut owed = Vec::new();
         let mut rest: Vec<_> = todo.into_iter().map(|queued| (queued, 0)).collect();
         while !rest.is_empty() {
             let mut fate = Fate::default();
@@ -207,8 +250,9 @@ impl Core {
             for first in mem::take(&mut fate.waiting) {
                 lines.rejoin(first);
             }
-            self.finish(fate);
+            owed.extend(self.finish(fate));
         }
+        owed
     }
 
     /// Catches up, drops what nobody wants any more, answers what is refused already, and signs the rest.
@@ -310,6 +354,9 @@ impl Core {
             Ok(ended) => fate.ended.extend(ended),
             Err(error) => return fate.fail(queued(all_signed), &error.into()),
         }
+        if let Err(error) = projection.check_rules() {
+            return fate.fail(queued(all_signed), &error);
+        }
         let mut visit = Visit::new(self, &mut *section, &mut projection, holders, fate);
         for signed in all_signed {
             if !visit.trusts(signed.signer) {
@@ -321,8 +368,9 @@ impl Core {
         visit.leave();
     }
 
-    /// Outside the section: answers, the disk in between.
-    fn finish(&self, fate: Fate) {
+    /// Outside the section: answers, the disk in between. Returns what is still to be given back.
+    fn finish(&self, fate: Fate) -> Vec<(Release, RegistrarError)> {
+        let mut owed = fate.owed;
         for event_type in &fate.appended {
             observe::appended(event_type);
         }
@@ -330,17 +378,27 @@ impl Core {
         let (durable, prompt): (Vec<_>, Vec<_>) = fate
             .done
             .into_iter()
-            .partition(|(_, answer, is_durable)| *is_durable && answer.is_ok());
-        for (reply, answer, _) in prompt {
-            reply.answer(answer);
+            .partition(|done| done.is_durable && done.answer.is_ok());
+        for done in prompt {
+            done.reply.answer(done.answer);
         }
         if durable.is_empty() {
-            return;
+            return owed;
         }
         let synced = self.flush();
-        for (reply, answer, _) in durable {
-            reply.answer(synced.clone().and(answer));
+        for done in durable {
+            if let (Err(error), Ok(outcome), true) = (&synced, &done.answer, done.is_issue) {
+                // It is in the ledger, but he who asked for it does not get it.
+                let lease = outcome.leases.last().map(|lease| Release {
+                    lease_id: lease.lease_id.clone(),
+                    actor_id: lease.actor_id.clone(),
+                    reason: ReleaseReason::Voluntary,
+                });
+                owed.extend(lease.map(|release| (release, error.clone())));
+            }
+            done.reply.answer(synced.clone().and(done.answer));
         }
+        owed
     }
 
     /// Waits for the disk, if that is what an acknowledgement means here.
