@@ -134,6 +134,18 @@ impl<'a> Part<'a> {
 pub struct Found<'a> {
     arm: &'static Arm,
     message: &'a [u8],
+    /// Where the arm's first fields stand last in the message, by their place in the table of the arm.
+    places: [Place; PLACES],
+}
+
+/// How many fields of an arm are found at once; the others are looked for.
+const PLACES: usize = 12;
+
+/// Where a field stands in a message, its length prefix included; nowhere, if that is empty.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    start: u32,
+    end: u32,
 }
 
 /// Finds the one arm of a payload.
@@ -161,16 +173,8 @@ pub(crate) fn scan<'a>(
             continue;
         };
         encoding::check_wire_type(WireType::LengthDelimited, part.wire_type)?;
-        let message = part.value()?;
-        let mut fields = message;
-        while !fields.is_empty() {
-            let part = Part::take(&mut fields)?;
-            if let Some(field) = arm.fields.iter().find(|field| field.tag == part.tag) {
-                field.form.check(part)?;
-            }
-        }
+        found = Some(Found::in_message(arm, part.value()?)?);
         count += 1;
-        found = Some(Found { arm, message });
     }
     match (found, count) {
         (Some(found), 1) => Ok(found),
@@ -180,6 +184,74 @@ pub(crate) fn scan<'a>(
 }
 
 impl<'a> Found<'a> {
+    /// Judges every field of an arm, and notes where it stands.
+    fn in_message(arm: &'static Arm, message: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut places = [Place::default(); PLACES];
+        let mut rest = message;
+        let mut expected = 0;
+        while !rest.is_empty() {
+            let part = Part::take(&mut rest)?;
+            // Fields mostly stand in the order of their table.
+            let (before, after) = arm.fields.split_at(expected);
+            let is_it = |field: &FieldInfo| field.tag == part.tag;
+            let index = match after.iter().position(is_it) {
+                Some(index) => expected + index,
+                None => match before.iter().position(is_it) {
+                    Some(index) => index,
+                    None => continue,
+                },
+            };
+            arm.fields[index].form.check(part)?;
+            if let Some(place) = places.get_mut(index) {
+                // A message is at most as long as a payload, so these never wrap.
+                let end = message.len() - rest.len();
+                *place = Place {
+                    start: u32::try_from(end - part.bytes.len()).unwrap_or(u32::MAX),
+                    end: u32::try_from(end).unwrap_or(u32::MAX),
+                };
+            }
+            expected = index;
+        }
+        Ok(Self { arm, message, places })
+    }
+
+    /// The bytes of the last occurrence of a single field, by its place in the arm's table, the length prefix included;
+    /// empty when it does not stand there.
+    fn last(&self, index: usize) -> &'a [u8] {
+        if let Some(Place { start, end }) = self.places.get(index) {
+            return &self.message[*start as usize..*end as usize];
+        }
+        let tag = self.arm.fields[index].tag;
+        let mut last = &[][..];
+        let mut rest = self.message;
+        while let Ok(part) = Part::take(&mut rest) {
+            if part.tag == tag {
+                last = part.bytes;
+            }
+        }
+        last
+    }
+
+    /// The value of a string or bytes field that is not repeated, by its place in the arm's table; not copied.
+    pub(crate) fn bytes(&self, index: usize) -> &'a [u8] {
+        let mut value = self.last(index);
+        // What was judged has a length.
+        match encoding::decode_varint(&mut value) {
+            Ok(_) => value,
+            Err(_) => &[],
+        }
+    }
+
+    /// The value of a string field that is not repeated, by its place in the arm's table; not copied.
+    pub(crate) fn text(&self, index: usize) -> &'a str {
+        std::str::from_utf8(self.bytes(index)).unwrap_or_default()
+    }
+
+    /// The value of a `u64` field that is not repeated, by its place in the arm's table.
+    pub(crate) fn number(&self, index: usize) -> u64 {
+        encoding::decode_varint(&mut self.last(index)).unwrap_or_default()
+    }
+
     /// Which arm it is.
     pub fn arm(&self) -> &'static Arm {
         self.arm
@@ -192,6 +264,17 @@ impl<'a> Found<'a> {
     /// When the type has another form than the arm says of this field.
     pub fn field<F: Field>(&self, tag: u32) -> Result<F, EventError> {
         let mut field = F::default();
+        let index = self.arm.fields.iter().position(|field| field.tag == tag);
+        if let Some(index) = index
+            && !(F::FORM.repeated || self.arm.fields[index].form.repeated)
+        {
+            // Of several occurrences of a single field the last one counts.
+            let mut bytes = self.last(index);
+            if !bytes.is_empty() {
+                field.read(self.arm.fields[index].form.wire_type(), &mut bytes)?;
+            }
+            return Ok(field);
+        }
         let mut rest = self.message;
         while !rest.is_empty() {
             let part = Part::take(&mut rest)?;

@@ -299,7 +299,10 @@ mod tests {
     #[test]
     fn the_envelope_is_frozen() {
         let hash = blake3::hash(&sealed());
-        assert_eq!(hash.to_hex().as_str(), "?");
+        assert_eq!(
+            hash.to_hex().as_str(),
+            "fde7c7f19bed5fa7d3aa905542ef489ba501485dc1d776c7fa32d3dd490387e7"
+        );
     }
 
     #[test]

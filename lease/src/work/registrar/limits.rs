@@ -1,7 +1,6 @@
 //! How long the parts of a lease event may be. Judged on the payload's bytes, before anything is decoded.
 
-use super::LeaseError;
-use crate::work::event::wire::Found;
+use super::{LeaseError, reading::Reading};
 
 /// Bytes of an id.
 const ID: usize = 128;
@@ -12,48 +11,48 @@ const REASON: usize = 128;
 /// Ids in one conflict.
 const CONFLICTING_IDS: usize = 64;
 
-/// Fields, their shortest and longest length, in the order in which they are judged.
-const LENGTHS: [(&[&str], usize, usize); 3] = [
-    (
-        &["lease_id", "work_id", "actor_id", "conflicting_lease_ids"],
-        1,
-        ID,
-    ),
-    (&["registrar_signature"], 0, SIGNATURE),
-    (&["release_reason", "reason", "resolution"], 0, REASON),
-];
-
-/// Holds the fields of a lease event against their limits.
-pub(super) fn check(found: &Found<'_>) -> Result<(), LeaseError> {
-    for (names, shortest, longest) in LENGTHS {
-        for field in found
-            .arm()
-            .fields
-            .iter()
-            .filter(|field| names.contains(&field.name))
-        {
-            if field.name == "conflicting_lease_ids" {
-                for id in found.values(field.tag) {
-                    check_len(field.name, id.len(), shortest, longest)?;
-                }
-            } else {
-                // A single field that stands several times has its last value, one that does not stand is empty.
-                let len = found.values(field.tag).last().map_or(0, <[u8]>::len);
-                check_len(field.name, len, shortest, longest)?;
+/// Holds the fields of a lease event against their limits: ids, then signatures, then reasons, then how many there are.
+pub(super) fn check(event: &Reading<'_>) -> Result<(), LeaseError> {
+    let signature = |signature: &[u8]| check_len("registrar_signature", signature.len(), 0, SIGNATURE);
+    match event {
+        Reading::Issued(issued) => {
+            check_id("lease_id", issued.lease_id)?;
+            check_id("work_id", issued.work_id)?;
+            check_id("actor_id", issued.actor_id)?;
+            signature(issued.registrar_signature)
+        }
+        Reading::Renewed(renewed) => {
+            check_id("lease_id", renewed.lease_id)?;
+            signature(renewed.registrar_signature)
+        }
+        Reading::Released { lease_id, reason } => {
+            check_id("lease_id", lease_id)?;
+            check_reason("release_reason", reason)
+        }
+        Reading::Expired { lease_id, .. } => check_id("lease_id", lease_id),
+        Reading::Revoked {
+            lease_id,
+            reason,
+            registrar_signature,
+        } => {
+            check_id("lease_id", lease_id)?;
+            signature(registrar_signature)?;
+            check_reason("reason", reason)
+        }
+        Reading::Conflict(conflict) => {
+            check_id("work_id", conflict.work_id)?;
+            for id in conflict.ids() {
+                check_id("conflicting_lease_ids", id)?;
+            }
+            check_reason("resolution", conflict.resolution)?;
+            match conflict.ids().count() {
+                0..=CONFLICTING_IDS => Ok(()),
+                count => Err(LeaseError::invalid_input(
+                    "conflicting_lease_ids",
+                    format!("{count} ids, the limit is {CONFLICTING_IDS}"),
+                )),
             }
         }
-    }
-    let conflicting = found
-        .arm()
-        .fields
-        .iter()
-        .find(|field| field.name == "conflicting_lease_ids");
-    match conflicting.map(|field| found.values(field.tag).count()) {
-        Some(count) if count > CONFLICTING_IDS => Err(LeaseError::invalid_input(
-            "conflicting_lease_ids",
-            format!("{count} ids, the limit is {CONFLICTING_IDS}"),
-        )),
-        _ => Ok(()),
     }
 }
 

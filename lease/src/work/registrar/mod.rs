@@ -34,6 +34,7 @@ mod limits;
 mod opened;
 mod owed;
 mod projection;
+mod reading;
 mod reducer;
 pub(crate) mod reply;
 mod resume;

@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 
 use super::{
     Lease, LeaseChange, LeaseConflict, LeaseError, LeaseReducerState, LeaseState, ReleaseReason, limits,
+    reading::{Issue, Reading, Renewal},
 };
 use crate::work::{
-    event::{self, EventRecord, LeaseEvent},
+    event::EventRecord,
     reducer::{Reducer, ReducerContext},
     tick::Tick,
 };
@@ -65,65 +66,78 @@ impl LeaseReducer {
         }
     }
 
-    fn issued(
-        &mut self,
-        mut lease: Lease,
-        closed_until: Option<Tick>,
-        record: &EventRecord,
-    ) -> Result<(), LeaseError> {
-        self.check_registrar(&lease.lease_id, record)?;
-        if self.state.get(&lease.lease_id).is_some() {
+    fn issued(&mut self, issued: &Issue<'_>, record: &EventRecord) -> Result<(), LeaseError> {
+        let lease_id = issued.lease_id;
+        self.check_registrar(lease_id, record)?;
+        if self.state.get(lease_id).is_some() {
             return Err(LeaseError::LeaseAlreadyExists {
-                lease_id: lease.lease_id,
+                lease_id: lease_id.to_owned(),
             });
         }
-        if let Some(existing) = self.state.get_active_lease_for_work(&lease.work_id) {
+        if let Some(existing) = self.state.get_active_lease_for_work(issued.work_id) {
             return Err(LeaseError::WorkAlreadyLeased {
+                work_id: issued.work_id.to_owned(),
                 existing_lease_id: existing.lease_id.clone(),
-                work_id: lease.work_id,
             });
         }
-        if let Some(until) = self.state.closed_until(&lease.work_id)
+        if let Some(until) = self.state.closed_until(issued.work_id)
             && !has_opened(&until, record.tick)
         {
             return Err(LeaseError::WorkClosed {
-                work_id: lease.work_id,
+                work_id: issued.work_id.to_owned(),
                 closed_until_tick: until,
             });
         }
-        check_signature(&lease.lease_id, &lease.registrar_signature)?;
-        if lease.expires_at <= lease.issued_at {
-            let reason = format!("{} is not after issued_at, {}", lease.expires_at, lease.issued_at);
+        check_signature(lease_id, issued.registrar_signature)?;
+        if issued.expires_at <= issued.issued_at {
+            let reason = format!(
+                "{} is not after issued_at, {}",
+                issued.expires_at, issued.issued_at
+            );
             return Err(LeaseError::invalid_input("expires_at", reason));
         }
-        if let (Some(start), Some(end)) = (lease.issued_at_tick, lease.expires_at_tick)
-            && end.value <= start.value
-        {
+        if issued.tick_rate_hz != 0 && issued.expires_at_tick <= issued.issued_at_tick {
             return Err(LeaseError::InvalidTickTiming {
-                lease_id: lease.lease_id,
+                lease_id: lease_id.to_owned(),
                 reason: "the end is not after the start",
             });
         }
         let last = self.state.last_fencing_token();
-        if lease.fencing_token == 0 {
-            lease.fencing_token = last + 1;
-        }
-        if lease.fencing_token <= last || lease.fencing_token >= TOKEN_END {
-            let reason = format!("{} is not above {last} and below 2^63", lease.fencing_token);
+        let fencing_token = match issued.fencing_token {
+            0 => last + 1,
+            token => token,
+        };
+        if fencing_token <= last || fencing_token >= TOKEN_END {
+            let reason = format!("{fencing_token} is not above {last} and below 2^63");
             return Err(LeaseError::invalid_input("fencing_token", reason));
         }
+        let tick = |value| tick_of(record, value, issued.tick_rate_hz);
+        let lease = Lease {
+            lease_id: lease_id.to_owned(),
+            work_id: issued.work_id.to_owned(),
+            actor_id: issued.actor_id.to_owned(),
+            state: LeaseState::Active,
+            issued_at: issued.issued_at,
+            expires_at: issued.expires_at,
+            issued_at_tick: tick(issued.issued_at_tick),
+            expires_at_tick: tick(issued.expires_at_tick),
+            registrar_signature: issued.registrar_signature.to_vec(),
+            renewal_count: 0,
+            last_renewed_at: None,
+            release_reason: None,
+            revocation_reason: None,
+            terminated_at: None,
+            fencing_token,
+            session_id: self.state.session(&record.session_id),
+        };
+        let closed_until = tick(issued.closed_until_tick).filter(|until| until.value != 0);
         self.state.insert(lease, closed_until, record.tick);
         Ok(())
     }
 
-    fn renewed(
-        &mut self,
-        lease_id: &str,
-        new_expires_at: u64,
-        new_end: Option<Tick>,
-        signature: Vec<u8>,
-        record: &EventRecord,
-    ) -> Result<(), LeaseError> {
+    fn renewed(&mut self, renewed: &Renewal<'_>, record: &EventRecord) -> Result<(), LeaseError> {
+        let (lease_id, new_expires_at) = (renewed.lease_id, renewed.new_expires_at);
+        let new_end = tick_of(record, renewed.new_expires_at_tick, renewed.tick_rate_hz);
         self.check_registrar(lease_id, record)?;
         let lease = self.state.active_lease(lease_id)?;
         check_renewal_ticks(lease, new_end, record.tick)?;
@@ -140,11 +154,15 @@ impl LeaseReducer {
         {
             return Err(does_not_extend(end.value, new_end.value));
         }
-        check_signature(lease_id, &signature)?;
+        check_signature(lease_id, renewed.registrar_signature)?;
         self.state.update(lease_id, record.tick, |lease| {
             lease.expires_at = new_expires_at;
             lease.expires_at_tick = new_end;
-            lease.registrar_signature = signature;
+            // In the room of the one before it, which mostly is as long.
+            lease.registrar_signature.clear();
+            lease
+                .registrar_signature
+                .extend_from_slice(renewed.registrar_signature);
             lease.renewal_count = lease.renewal_count.saturating_add(1);
             lease.last_renewed_at = (record.wall != 0).then_some(record.wall);
         });
@@ -186,7 +204,7 @@ impl LeaseReducer {
     fn revoked(
         &mut self,
         lease_id: &str,
-        reason: String,
+        reason: &str,
         signature: &[u8],
         record: &EventRecord,
     ) -> Result<(), LeaseError> {
@@ -194,13 +212,13 @@ impl LeaseReducer {
         let lease = self.state.active_lease(lease_id)?;
         check_signature(lease_id, signature)?;
         // Machines take leases back for what befell the holder; that alone does not open what was closed on purpose.
-        if ![LeaseChange::HOLDER_DIED, LeaseChange::CLOCK_LOST].contains(&reason.as_str()) {
+        if ![LeaseChange::HOLDER_DIED, LeaseChange::CLOCK_LOST].contains(&reason) {
             let work_id = lease.work_id.clone();
             self.state.open(&work_id);
         }
         self.state
             .terminate(lease_id, LeaseState::Revoked, record.wall, |lease| {
-                lease.revocation_reason = Some(reason);
+                lease.revocation_reason = Some(reason.to_owned());
             });
         Ok(())
     }
@@ -211,6 +229,12 @@ impl LeaseReducer {
         self.state.record_conflict(conflict);
         Ok(())
     }
+}
+
+/// The payload has the numbers, the record's tick the clock that counted them.
+fn tick_of(record: &EventRecord, value: u64, rate: u64) -> Option<Tick> {
+    let clock = record.tick.map(|tick| tick.clock).unwrap_or_default();
+    (rate != 0).then_some(Tick::new(value, rate, clock))
 }
 
 /// Whether a work item that is closed until then may be leased by a record of this tick. A tick of another clock comes
@@ -279,78 +303,25 @@ impl Reducer for LeaseReducer {
     }
 
     fn apply(&mut self, record: &EventRecord, context: &ReducerContext) -> Result<(), LeaseError> {
-        let Some(kind) = event::kind_in(LeaseChange::NAMESPACE, &record.event_type) else {
+        let Some(event) = Reading::of(record)? else {
             return Ok(());
         };
-        let found = event::find::<LeaseChange>(kind, record)?;
-        limits::check(&found)?;
-        // The payload has the numbers, the record's tick the clock that counted them.
-        let clock = record.tick.map(|tick| tick.clock).unwrap_or_default();
-        let tick = |value, rate| (rate != 0).then_some(Tick::new(value, rate, clock));
-        match LeaseChange::from_arm(&found)? {
-            LeaseChange::Issued {
-                lease_id,
-                work_id,
-                actor_id,
-                issued_at,
-                expires_at,
-                registrar_signature,
-                issued_at_tick,
-                expires_at_tick,
-                tick_rate_hz,
-                fencing_token,
-                closed_until_tick,
-            } => {
-                let closed_until = tick(closed_until_tick, tick_rate_hz).filter(|until| until.value != 0);
-                let lease = Lease {
-                    lease_id,
-                    work_id,
-                    actor_id,
-                    state: LeaseState::Active,
-                    issued_at,
-                    expires_at,
-                    issued_at_tick: tick(issued_at_tick, tick_rate_hz),
-                    expires_at_tick: tick(expires_at_tick, tick_rate_hz),
-                    registrar_signature,
-                    renewal_count: 0,
-                    last_renewed_at: None,
-                    release_reason: None,
-                    revocation_reason: None,
-                    terminated_at: None,
-                    fencing_token,
-                    session_id: self.state.session(&record.session_id),
-                };
-                self.issued(lease, closed_until, record)
-            }
-            LeaseChange::Renewed {
-                lease_id,
-                new_expires_at,
-                registrar_signature,
-                new_expires_at_tick,
-                tick_rate_hz,
-            } => {
-                let new_end = tick(new_expires_at_tick, tick_rate_hz);
-                self.renewed(&lease_id, new_expires_at, new_end, registrar_signature, record)
-            }
-            LeaseChange::Released {
-                lease_id,
-                release_reason,
-            } => self.released(&lease_id, &release_reason, record),
-            LeaseChange::Expired { lease_id, expired_at } => self.expired(&lease_id, expired_at, record),
-            LeaseChange::Revoked {
+        limits::check(&event)?;
+        match event {
+            Reading::Issued(issued) => self.issued(&issued, record),
+            Reading::Renewed(renewed) => self.renewed(&renewed, record),
+            Reading::Released { lease_id, reason } => self.released(lease_id, reason, record),
+            Reading::Expired { lease_id, expired_at } => self.expired(lease_id, expired_at, record),
+            Reading::Revoked {
                 lease_id,
                 reason,
                 registrar_signature,
-            } => self.revoked(&lease_id, reason, &registrar_signature, record),
-            LeaseChange::Conflict {
-                work_id,
-                conflicting_lease_ids,
-                resolution,
-            } => {
+            } => self.revoked(lease_id, reason, registrar_signature, record),
+            Reading::Conflict(conflict) => {
                 let conflict = LeaseConflict {
-                    work_id,
-                    conflicting_lease_ids,
-                    resolution,
+                    work_id: conflict.work_id.to_owned(),
+                    conflicting_lease_ids: conflict.ids().map(str::to_owned).collect(),
+                    resolution: conflict.resolution.to_owned(),
                     sequence: context.sequence,
                 };
                 self.conflict(conflict, record)
