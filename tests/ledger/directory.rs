@@ -191,7 +191,7 @@ fn a_newer_format_is_named_and_left_alone() {
 fn a_ledger_without_one_of_its_triggers_is_refused() {
     for trigger in [
         "events_never_change",
-        "events_never_leave",
+        "events_leave_once_sealed",
         "events_only_grow",
         "unique_keys_never_leave",
     ] {

@@ -17,6 +17,8 @@ mod moved;
 #[cfg(test)]
 mod processes;
 #[cfg(test)]
+mod sealing;
+#[cfg(test)]
 mod sqlite;
 #[cfg(test)]
 mod tamper;

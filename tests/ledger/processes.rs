@@ -151,3 +151,49 @@ fn a_process_that_is_killed_while_it_writes_loses_nothing_acknowledged() {
     assert_eq!(promised.len(), count);
     assert!(count > 0);
 }
+
+/// The first `count` sequences that a process says were durable, and not a byte more.
+fn first_acknowledged(child: &mut Child, count: usize) -> Vec<u64> {
+    let out = child.stdout.as_mut().unwrap();
+    let (mut text, mut byte) = (String::new(), [0]);
+    while text.matches('\n').count() < count {
+        out.read_exact(&mut byte).unwrap();
+        text.push(char::from(byte[0]));
+    }
+    text.lines().map(|line| line.parse().unwrap()).collect()
+}
+
+#[test]
+fn a_process_that_is_killed_while_it_seals_loses_nothing() {
+    let (path, _root) = place();
+    let mut promised = Vec::new();
+    for round in 0..8_u64 {
+        let mut children: Vec<_> = ["a", "b"]
+            .iter()
+            .map(|name| writer(&path, &format!("{name}{round}"), "seal"))
+            .collect();
+        // The twentieth is followed by a seal, and the twenty-first comes after it.
+        let count = if round % 2 == 0 { 20 } else { 40 };
+        promised.extend(first_acknowledged(&mut children[0], count));
+        std::thread::sleep(Duration::from_micros(700 * round));
+        for child in &mut children {
+            child.kill().unwrap();
+        }
+        promised.extend(children.into_iter().flat_map(acknowledged));
+        let ledger = SqliteLedger::open(&path).unwrap();
+        let head = ledger.verify(&mut ()).unwrap();
+        assert!(promised.iter().all(|sequence| *sequence <= head.sequence));
+        let records = ledger.read(0, usize::MAX).unwrap();
+        assert_eq!(records.len() as u64, head.sequence);
+    }
+    let ledger = SqliteLedger::open(&path).unwrap();
+    assert!(!ledger.seals().unwrap().is_empty(), "they came to sealing");
+    ledger.seal(&ledger.head().unwrap(), b"").unwrap();
+    let files = std::fs::read_dir(path.join("sealed")).unwrap().count();
+    assert_eq!(
+        files,
+        ledger.seals().unwrap().len(),
+        "nothing is left of those that were killed"
+    );
+    ledger.verify(&mut ()).unwrap();
+}

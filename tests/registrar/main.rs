@@ -25,6 +25,8 @@ mod processes;
 #[cfg(test)]
 mod rotation;
 #[cfg(test)]
+mod sealing;
+#[cfg(test)]
 mod setup;
 #[cfg(test)]
 mod time;

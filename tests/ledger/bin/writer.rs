@@ -3,7 +3,9 @@
 //!
 //! `ledger-writer DIR NAME COUNT` appends `COUNT` notes. With `hold` instead of a count it enters the section, says
 //! `inside` and stays there until its standard input ends; with `stay` it does the same outside the section, and with
-//! `parent` beside a child that is another program and ends with the same standard input. When a sync fails it says `unknown` and goes on with the next note; when the section is refused because of one, `refused`.
+//! `parent` beside a child that is another program and ends with the same standard input; with `seal` it appends notes
+//! for ever and seals after every twenty. When a sync fails it says `unknown` and goes on with the next note; when the
+//! section is refused because of one, `refused`.
 
 use std::{
     error::Error,
@@ -19,7 +21,7 @@ use lease::{
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let (Some(path), Some(name), Some(task)) = (args.next(), args.next(), args.next()) else {
-        return Err("usage: ledger-writer DIR NAME COUNT|hold|stay|parent".into());
+        return Err("usage: ledger-writer DIR NAME COUNT|hold|stay|parent|seal".into());
     };
     let ledger = SqliteLedger::open(path)?;
     match &*task {
@@ -34,6 +36,13 @@ fn main() -> Result<(), Box<dyn Error>> {
             wait("here")?;
             child.wait()?;
         }
+        "seal" => loop {
+            for number in 0..20 {
+                let name = format!("{name}/{}", ledger.head()?.sequence);
+                writeln!(stdout(), "{}", write(&ledger, &name, number)?)?;
+            }
+            ledger.seal(&ledger.head()?, b"")?;
+        },
         count => {
             for number in 0..count.parse()? {
                 writeln!(stdout(), "{}", write(&ledger, &name, number)?)?;

@@ -4,7 +4,7 @@
 //! no two different records give the same bytes. Integers are little-endian; an optional column is one byte, 0 or 1,
 //! and in the second case the value after it. The form is frozen: it is what old ledgers were written with.
 
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", test))]
 use super::Fault;
 use super::{Head, LedgerError, MAX_PAYLOAD, MAX_TEXT, NewRecord};
 use crate::work::event::EventRecord;
@@ -34,7 +34,7 @@ impl Entry {
 }
 
 /// The record, if its columns still give its hash: what was stored and read back is looked at before it is handed out.
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", test))]
 pub(super) fn sound(record: EventRecord, unique_key: Option<&str>) -> Result<EventRecord, LedgerError> {
     if hash(&record, unique_key) == record.hash {
         Ok(record)

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, time::Duration};
 
 use thiserror::Error;
 
-use super::Fault;
+use super::{Fault, SealFault};
 
 /// A ledger could not do what was asked; nothing was half-done.
 #[derive(Debug, Error)]
@@ -60,6 +60,23 @@ pub enum LedgerError {
         /// What is wrong with it.
         fault: Fault,
     },
+    /// Sealed records cannot be had.
+    #[error("the sealed records in {} cannot be read: {fault}", .path.display())]
+    BadSeal {
+        /// Where they are, or should be.
+        path: PathBuf,
+        /// What is wrong with them.
+        fault: SealFault,
+    },
+    /// The ledger never stood where the caller thinks it did.
+    #[error("the ledger has no record {sequence} with the hash that was given")]
+    NoSuchHead {
+        /// The sequence that the caller named.
+        sequence: u64,
+    },
+    /// This kind of ledger keeps its records where they are.
+    #[error("this ledger cannot be sealed")]
+    CannotSeal,
     /// There is no ledger at this path, and something else is.
     #[error("{} is not a ledger: {reason}", .path.display())]
     NotALedger {

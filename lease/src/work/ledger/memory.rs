@@ -2,18 +2,20 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    path::Path,
     time::Duration,
 };
 
 use super::{
-    Head, KEPT_CHECKPOINTS, Ledger, LedgerError, NewRecord, RecordVerifier, Section,
+    Head, KEPT_CHECKPOINTS, Ledger, LedgerError, NewRecord, RecordVerifier, Seal, Section,
     chain::{Entry, link},
-    check_checkpoint_name, epoch,
+    check_checkpoint_name, check_statement, epoch,
     gate::{Gate, Inside, PATIENCE},
+    seal::{ReadError, Reader, Run, Writer},
     verify::Walk,
 };
 use crate::{
-    sync::{Mutex, lock},
+    sync::{Arc, Mutex, lock},
     work::event::EventRecord,
 };
 
@@ -48,6 +50,9 @@ pub struct MemoryLedger {
 /// Locked for single steps only; the gate is what spans a section.
 #[derive(Debug)]
 struct State {
+    /// Runs of records in their compact form, the first first.
+    sealed: Vec<(Run, Arc<[u8]>)>,
+    /// What follows them.
     entries: Vec<Entry>,
     keys: HashSet<String>,
     epoch: u32,
@@ -57,19 +62,28 @@ struct State {
 
 impl State {
     fn head(&self) -> Head {
-        self.entries.last().map_or_else(Head::default, Entry::head)
+        self.entries
+            .last()
+            .map_or_else(|| self.sealed_head(), Entry::head)
     }
 
-    /// Entry `n` has sequence `n + 1`, so those after sequence `after` start at index `after`.
+    /// Where the entries begin.
+    fn sealed_head(&self) -> Head {
+        self.sealed.last().map_or_else(Head::default, |(run, _)| run.head)
+    }
+
+    /// Entry `n` has the sequence that is `n + 1` past the sealed ones.
     fn after(&self, after: u64, limit: usize) -> &[Entry] {
-        let start = usize::try_from(after).map_or(self.entries.len(), |start| start.min(self.entries.len()));
+        let start = after.saturating_sub(self.sealed_head().sequence);
+        let start = usize::try_from(start).map_or(self.entries.len(), |start| start.min(self.entries.len()));
         let rest = &self.entries[start..];
         &rest[..limit.min(rest.len())]
     }
 
-    fn read(&self, after: u64, limit: usize) -> Vec<EventRecord> {
-        let entries = self.after(after, limit);
-        entries.iter().map(|entry| entry.record.clone()).collect()
+    /// The sealed run that has the record after `after`.
+    fn sealed_after(&self, after: u64) -> Option<(Run, Arc<[u8]>)> {
+        let number = self.sealed.partition_point(|(run, _)| run.head.sequence <= after);
+        self.sealed.get(number).cloned()
     }
 }
 
@@ -85,6 +99,7 @@ impl MemoryLedger {
             gate: Gate::new(),
             patience,
             state: Mutex::new(State {
+                sealed: Vec::new(),
                 entries: Vec::new(),
                 keys: HashSet::new(),
                 // The first epoch: nothing is used up yet.
@@ -93,6 +108,70 @@ impl MemoryLedger {
             }),
         }
     }
+}
+
+impl MemoryLedger {
+    /// Whether the ledger stood at this head, which is before the end of what is sealed.
+    fn is_sealed(&self, head: &Head) -> Result<(), LedgerError> {
+        let sequence = head.sequence;
+        let found = match sequence.checked_sub(1) {
+            Some(before) if sequence <= lock(&self.state).sealed_head().sequence => {
+                run(&self.state, before, 1)?
+            }
+            _ => Vec::new(),
+        };
+        if found.first().map(Entry::head) == Some(*head) {
+            Ok(())
+        } else {
+            Err(LedgerError::NoSuchHead { sequence })
+        }
+    }
+}
+
+/// The records after `after`, at most `limit`.
+fn read(state: &Mutex<State>, after: u64, limit: usize) -> Result<Vec<EventRecord>, LedgerError> {
+    let mut records: Vec<EventRecord> = Vec::new();
+    let mut after = after;
+    // A run of sealed records may end before the limit.
+    while records.len() < limit {
+        let run = run(state, after, limit - records.len())?;
+        let Some(last) = run.last() else {
+            break;
+        };
+        after = last.record.sequence;
+        records.extend(run.into_iter().map(|entry| entry.record));
+    }
+    Ok(records)
+}
+
+/// Some entries after `after`, at most `limit`; none only at the end.
+fn run(state: &Mutex<State>, after: u64, limit: usize) -> Result<Vec<Entry>, LedgerError> {
+    let state = lock(state);
+    let Some((run, bytes)) = state.sealed_after(after) else {
+        return Ok(state.after(after, limit).to_vec());
+    };
+    drop(state);
+    let entries = Reader::open(&*bytes, run).and_then(|reader| reader.entries(after, limit));
+    entries.map_err(failed)
+}
+
+/// The compact form of a run.
+fn compact(
+    entries: &[Entry],
+    run: Run,
+    previous: [u8; 32],
+    statement: &[u8],
+) -> Result<Arc<[u8]>, ReadError> {
+    let mut writer = Writer::begin(Vec::new(), run, previous, statement)?;
+    for entry in entries {
+        writer.push(entry.clone())?;
+    }
+    Ok(writer.finish()?.into())
+}
+
+/// Memory does not go bad by itself.
+fn failed(error: ReadError) -> LedgerError {
+    error.at(Path::new("memory"))
 }
 
 impl Default for MemoryLedger {
@@ -107,7 +186,7 @@ impl Ledger for MemoryLedger {
     }
 
     fn read(&self, after: u64, limit: usize) -> Result<Vec<EventRecord>, LedgerError> {
-        Ok(lock(&self.state).read(after, limit))
+        read(&self.state, after, limit)
     }
 
     fn enter(&self) -> Result<Box<dyn Section + '_>, LedgerError> {
@@ -134,12 +213,44 @@ impl Ledger for MemoryLedger {
     fn verify(&self, verifier: &mut dyn RecordVerifier) -> Result<Head, LedgerError> {
         let mut walk = Walk::default();
         loop {
-            let run = lock(&self.state).after(walk.head().sequence, RUN).to_vec();
+            let run = run(&self.state, walk.head().sequence, RUN)?;
             if run.is_empty() {
                 return walk.finish(verifier);
             }
             walk.advance(run, verifier)?;
         }
+    }
+
+    fn seal(&self, through: &Head, statement: &[u8]) -> Result<(), LedgerError> {
+        check_statement(statement)?;
+        let mut state = lock(&self.state);
+        let before = state.sealed_head();
+        if *through == before {
+            return Ok(());
+        }
+        let count = through.sequence.saturating_sub(before.sequence);
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let is_there = count > 0 && state.entries.get(count - 1).map(Entry::head) == Some(*through);
+        if !is_there {
+            drop(state);
+            return self.is_sealed(through);
+        }
+        let run = Run {
+            first: before.sequence + 1,
+            head: *through,
+        };
+        let bytes = compact(&state.entries[..count], run, before.hash, statement).map_err(failed)?;
+        state.entries.drain(..count);
+        state.sealed.push((run, bytes));
+        Ok(())
+    }
+
+    fn seals(&self) -> Result<Vec<Seal>, LedgerError> {
+        let sealed = lock(&self.state).sealed.clone();
+        let seals = sealed
+            .iter()
+            .map(|(run, bytes)| Reader::open(&**bytes, *run).map(Reader::into_seal));
+        seals.collect::<Result<_, _>>().map_err(failed)
     }
 
     fn checkpoints(&self, name: &str) -> Result<Vec<u64>, LedgerError> {
@@ -173,7 +284,7 @@ struct MemorySection<'a> {
 
 impl Section for MemorySection<'_> {
     fn read(&mut self, after: u64, limit: usize) -> Result<Vec<EventRecord>, LedgerError> {
-        Ok(lock(self.state).read(after, limit))
+        read(self.state, after, limit)
     }
 
     fn append(&mut self, expected: &Head, batch: &[NewRecord]) -> Result<Head, LedgerError> {

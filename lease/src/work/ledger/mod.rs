@@ -20,6 +20,9 @@
 //!
 //! Every record carries the hash of the one before it. [`Ledger::verify`] walks that chain from the first record to the
 //! last, and shows each record to a [`RecordVerifier`], through which a higher floor checks what the ledger cannot know.
+//!
+//! A history that has grown long is [sealed](Ledger::seal): its prefix moves into a compact form that never changes
+//! again, and is read and verified as before.
 
 mod chain;
 mod epoch;
@@ -30,6 +33,7 @@ mod presence;
 // Only the ledger on disk has something worth sharing; the tests look at the protocol alone, without SQLite.
 #[cfg(any(feature = "sqlite", test))]
 mod rounds;
+mod seal;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod verify;
@@ -45,6 +49,7 @@ pub use self::{
     error::LedgerError,
     memory::MemoryLedger,
     presence::{Liveness, Remains},
+    seal::{MAX_STATEMENT, Seal, SealFault},
     verify::{Fault, Objection, RecordVerifier},
 };
 
@@ -161,6 +166,32 @@ pub trait Ledger: Send + Sync {
     /// [`LedgerError::BadRecord`] names the first bad record and what is wrong with it.
     fn verify(&self, verifier: &mut dyn RecordVerifier) -> Result<Head, LedgerError>;
 
+    /// Moves the records up to and including `through` into a compact form of their own, for ever. They are read and
+    /// verified as before; their unique keys hold as before. What was sealed already stays as it is.
+    ///
+    /// The ledger keeps `statement` with them and gives it back in [`seals`](Self::seals); a registrar puts a signed
+    /// head there, and misses it in a seal that was made past it: seal a registrar's ledger through the registrar.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::NoSuchHead`] when the ledger never stood at `through`, [`LedgerError::BadRecord`] when what is to
+    /// be sealed is not what was written, [`LedgerError::TooLong`] for a statement of more than
+    /// [`MAX_STATEMENT`] bytes, [`LedgerError::CannotSeal`] where there is no such form, as here; otherwise the storage
+    /// failed. Nothing was sealed.
+    fn seal(&self, through: &Head, statement: &[u8]) -> Result<(), LedgerError> {
+        let _ = (through, statement);
+        Err(LedgerError::CannotSeal)
+    }
+
+    /// What was sealed, oldest first: together the prefix up to the last one's head.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::BadSeal`] when sealed records are missing, damaged or others than those that were sealed.
+    fn seals(&self) -> Result<Vec<Seal>, LedgerError> {
+        Ok(Vec::new())
+    }
+
     /// The positions of the checkpoints that are kept under a name, newest first.
     ///
     /// To the ledger a checkpoint is bytes; [`Replayer::resume`](crate::Replayer::resume) knows what to make of them. A
@@ -202,6 +233,17 @@ const KEPT_CHECKPOINTS: usize = 2;
 
 /// The longest name of a reducer that keeps checkpoints, in bytes.
 const MAX_CHECKPOINT_NAME: usize = 64;
+
+fn check_statement(statement: &[u8]) -> Result<(), LedgerError> {
+    if statement.len() <= MAX_STATEMENT {
+        return Ok(());
+    }
+    Err(LedgerError::TooLong {
+        field: "statement",
+        length: statement.len(),
+        limit: MAX_STATEMENT,
+    })
+}
 
 fn check_checkpoint_name(name: &str) -> Result<(), LedgerError> {
     if name.len() <= MAX_CHECKPOINT_NAME {

@@ -1,4 +1,5 @@
-//! Verifying a whole ledger: every record in its place in the chain, every signature one of a key trusted by then.
+//! Verifying a whole ledger: every record in its place in the chain, every signature one of a key trusted by then, every
+//! seal signed.
 //!
 //! The walk along the chain is one thread's; signatures take several times as long and are verified beside it, many at
 //! once. A batch proves all of its signatures or says that one of them is bad; then they are verified singly, to name
@@ -12,7 +13,7 @@ use ed25519_dalek::verify_batch;
 
 use crate::sync::{Arc, Condvar, Mutex, available_parallelism, lock, thread};
 use crate::work::event::EventRecord;
-use crate::work::ledger::{Fault, Head, Ledger, LedgerError, Objection, RecordVerifier};
+use crate::work::ledger::{Fault, Head, Ledger, LedgerError, Objection, RecordVerifier, Seal};
 use crate::work::registrar::RegistrarError;
 use crate::work::registrar::key_ring::Statement;
 use crate::work::registrar::projection::Projection;
@@ -60,6 +61,7 @@ fn walk(
     now: Tick,
     kept: Option<&SignedHead>,
 ) -> Result<(Projection, bool), LedgerError> {
+    let seals = ledger.seals()?.into();
     let office = Arc::new(Office::default());
     let helpers: Vec<_> = (0..helpers()).filter_map(|_| hire(&office)).collect();
     let mut signatures = Signatures {
@@ -69,6 +71,7 @@ fn walk(
         office: &office,
         kept,
         kept_is_trusted: true,
+        seals,
     };
     let walked = match kept {
         Some(kept) => ledger.verify(&mut (&mut signatures, kept.head())),
@@ -138,6 +141,8 @@ struct Signatures<'a> {
     office: &'a Office,
     kept: Option<&'a SignedHead>,
     kept_is_trusted: bool,
+    /// Those that the walk has not come to.
+    seals: VecDeque<Seal>,
 }
 
 impl Signatures<'_> {
@@ -146,6 +151,22 @@ impl Signatures<'_> {
         if !batch.is_empty() && !self.office.take(batch) {
             self.office.verify_one();
         }
+    }
+}
+
+impl Signatures<'_> {
+    /// Whether a registrar that was trusted there has signed the head of what it sealed.
+    fn check_seal(&self, seal: &Seal) -> Result<(), String> {
+        let signed = SignedHead::from_bytes(&seal.statement)
+            .map_err(|error| format!("the seal up to it carries no signed head: {error}"))?;
+        let is_its_own = signed.head() == seal.head && signed.ledger_id() == self.projection.ledger_id();
+        if !is_its_own {
+            return Err("the seal up to it carries the signed head of something else".to_owned());
+        }
+        if !self.projection.keys().trusts(signed.public_key()) {
+            return Err("the seal up to it is signed by a key that was not trusted".to_owned());
+        }
+        Ok(())
     }
 }
 
@@ -167,6 +188,10 @@ impl RecordVerifier for Signatures<'_> {
                 && kept.sequence() == sequence
             {
                 self.kept_is_trusted = self.projection.keys().trusts(kept.public_key());
+            }
+            if let Some(seal) = self.seals.pop_front_if(|seal| seal.head.sequence == sequence) {
+                self.check_seal(&seal)
+                    .map_err(|reason| Objection::new(sequence, reason))?;
             }
         }
         match self.office.verdict() {

@@ -15,7 +15,7 @@ use crate::work::registrar::command::Request;
 use crate::work::registrar::projection::Projection;
 use crate::work::registrar::reply::Reply;
 use crate::work::registrar::{
-    Completer, Completion, Durability, Lease, LeaseReducer, RegistrarError, Signer,
+    Completer, Completion, Durability, Lease, LeaseReducer, LeaseReducerState, RegistrarError, Signer,
 };
 use crate::work::tick::Tick;
 
@@ -239,6 +239,15 @@ impl Core {
     /// A lease as this registrar last saw it.
     pub(crate) fn lease(&self, lease_id: &str) -> Option<Lease> {
         lock(&self.projection).state().get(lease_id).cloned()
+    }
+
+    /// Forgets ended leases, after everything that is in the ledger by now.
+    pub(super) fn prune(
+        &self,
+        prune: impl FnOnce(&mut LeaseReducerState) -> usize,
+    ) -> Result<usize, RegistrarError> {
+        self.catch_up()?;
+        Ok(prune(lock(&self.projection).state_mut()))
     }
 
     /// Calls `ending` when the lease has ended in the ledger, as soon as this registrar sees it.

@@ -112,6 +112,11 @@ impl Projection {
         self.reducer.state()
     }
 
+    /// For upkeep that no record says.
+    pub(crate) fn state_mut(&mut self) -> &mut LeaseReducerState {
+        Arc::make_mut(&mut self.reducer).state_mut()
+    }
+
     /// The reducer as it is now, for somebody who looks at it while the ledger goes on.
     pub(crate) fn snapshot(&self) -> Arc<LeaseReducer> {
         Arc::clone(&self.reducer)

@@ -1,7 +1,8 @@
 //! Copying a ledger while it is in use.
 
 use std::{
-    fs::{self, File},
+    fs::{self, DirBuilder, File},
+    os::unix::fs::DirBuilderExt as _,
     path::Path,
 };
 
@@ -11,9 +12,10 @@ use super::{
     SqliteLedger,
     directory::{DATABASE, Directory, GATE},
     origin::Origin,
+    seals,
     storage::{self, Role},
 };
-use crate::work::ledger::{Head, Ledger, LedgerError};
+use crate::work::ledger::{Head, Ledger, LedgerError, seal::Run};
 
 /// The copy until it is whole. It is no name of a ledger's, so a directory with a copy that was interrupted is never
 /// taken for one.
@@ -42,7 +44,8 @@ impl SqliteLedger {
             });
         }
         let unfinished = directory.file(UNFINISHED);
-        self.copy_to(&unfinished)?;
+        let sealed = self.copy_to(&unfinished)?;
+        copy_sealed(&self.shared.common.database, &directory, &sealed)?;
         directory.open(GATE, true)?;
         let finished = directory.file(DATABASE);
         fs::rename(&unfinished, &finished).map_err(|e| LedgerError::io("name the copy", &finished, e))?;
@@ -50,7 +53,8 @@ impl SqliteLedger {
         Self::open(into)?.verify(&mut ())
     }
 
-    fn copy_to(&self, path: &Path) -> Result<(), LedgerError> {
+    /// Copies the database, and says what the copy notes as sealed.
+    fn copy_to(&self, path: &Path) -> Result<Vec<Run>, LedgerError> {
         let database = &self.shared.common.database;
         let source = storage::connect(database, Role::Write, self.patience)?;
         let failed = |error| LedgerError::from_sqlite("copy the ledger", path, error);
@@ -66,9 +70,32 @@ impl SqliteLedger {
             .map_err(failed)?;
         let origin = Origin::of(path)?;
         origin.remember(&copy).map_err(failed)?;
+        let sealed = seals::all(&copy).map_err(failed)?;
         copy.close().map_err(|(_, error)| failed(error))?;
         // Nobody has this file open, so there are no locks to lose by opening it.
         let synced = File::open(path).and_then(|copy| copy.sync_all());
-        synced.map_err(|e| LedgerError::io("sync", path, e))
+        synced.map_err(|e| LedgerError::io("sync", path, e))?;
+        Ok(sealed)
     }
+}
+
+/// Copies the files of these runs. They never change and never go, so it is enough that they are there.
+fn copy_sealed(from: &Path, into: &Directory, runs: &[Run]) -> Result<(), LedgerError> {
+    let folder = into.file(seals::FOLDER);
+    if runs.is_empty() {
+        return Ok(());
+    }
+    let made = DirBuilder::new().mode(0o700).create(&folder);
+    made.map_err(|e| LedgerError::io("create the directory", &folder, e))?;
+    for run in runs {
+        let source = seals::file_of(from, run);
+        // Of one that is missing or damaged there is no copy.
+        seals::open(from, run)?;
+        let copy = seals::file_of(&into.file(DATABASE), run);
+        let copied = fs::copy(&source, &copy).and_then(|_| File::open(&copy)?.sync_all());
+        copied.map_err(|e| LedgerError::io("copy", &source, e))?;
+    }
+    File::open(&folder)
+        .and_then(|opened| opened.sync_all())
+        .map_err(|e| LedgerError::io("sync the directory", &folder, e))
 }

@@ -15,6 +15,8 @@ mod live;
 mod origin;
 mod registry;
 mod rewrite;
+mod sealing;
+mod seals;
 mod storage;
 mod syncer;
 
@@ -34,7 +36,7 @@ use self::{
     live::Life,
     storage::Role,
 };
-use super::{Head, Ledger, LedgerError, Liveness, NewRecord, RecordVerifier, Section, gate::PATIENCE};
+use super::{Head, Ledger, LedgerError, Liveness, NewRecord, RecordVerifier, Seal, Section, gate::PATIENCE};
 use crate::{
     sync::{
         Arc, Mutex, MutexGuard,
@@ -161,6 +163,25 @@ impl SqliteLedger {
         }
     }
 
+    fn section(&self) -> Result<SqliteSection<'_>, LedgerError> {
+        self.check_process()?;
+        let common = &self.shared.common;
+        let inside = common.gate.enter(self.patience)?;
+        common.regain_trust(&inside, || {
+            audit::verify(&self.shared.reader, &common.database, &mut ()).map(drop)
+        })?;
+        let writer = lock(&self.shared.writer);
+        writer
+            .busy_timeout(self.patience)
+            .map_err(self.failed("set the timeout"))?;
+        Ok(SqliteSection {
+            shared: &self.shared,
+            patience: self.patience,
+            writer,
+            _inside: inside,
+        })
+    }
+
     fn failed(&self, action: &'static str) -> impl Fn(rusqlite::Error) -> LedgerError {
         move |error| LedgerError::from_sqlite(action, &self.shared.common.database, error)
     }
@@ -248,26 +269,11 @@ impl Ledger for SqliteLedger {
     }
 
     fn read(&self, after: u64, limit: usize) -> Result<Vec<EventRecord>, LedgerError> {
-        storage::records(&*self.reader()?, &self.shared.common.database, after, limit)
+        seals::records(&*self.reader()?, &self.shared.common.database, after, limit)
     }
 
     fn enter(&self) -> Result<Box<dyn Section + '_>, LedgerError> {
-        self.check_process()?;
-        let common = &self.shared.common;
-        let inside = common.gate.enter(self.patience)?;
-        common.regain_trust(&inside, || {
-            audit::verify(&self.shared.reader, &common.database, &mut ()).map(drop)
-        })?;
-        let writer = lock(&self.shared.writer);
-        writer
-            .busy_timeout(self.patience)
-            .map_err(self.failed("set the timeout"))?;
-        Ok(Box::new(SqliteSection {
-            shared: &self.shared,
-            patience: self.patience,
-            writer,
-            _inside: inside,
-        }))
+        Ok(Box::new(self.section()?))
     }
 
     fn sync(&self) -> Result<(), LedgerError> {
@@ -298,6 +304,17 @@ impl Ledger for SqliteLedger {
     fn verify(&self, verifier: &mut dyn RecordVerifier) -> Result<Head, LedgerError> {
         self.check_process()?;
         audit::verify(&self.shared.reader, &self.shared.common.database, verifier)
+    }
+
+    fn seal(&self, through: &Head, statement: &[u8]) -> Result<(), LedgerError> {
+        self.seal_through(through, statement)
+    }
+
+    fn seals(&self) -> Result<Vec<Seal>, LedgerError> {
+        let runs = seals::all(&*self.reader()?).map_err(self.failed("read the seals"))?;
+        runs.iter()
+            .map(|run| Ok(seals::open(&self.shared.common.database, run)?.into_seal()))
+            .collect()
     }
 
     fn checkpoints(&self, name: &str) -> Result<Vec<u64>, LedgerError> {
@@ -347,7 +364,7 @@ impl Drop for SqliteSection<'_> {
 impl Section for SqliteSection<'_> {
     fn read(&mut self, after: u64, limit: usize) -> Result<Vec<EventRecord>, LedgerError> {
         self.begin()?;
-        storage::records(&self.writer, &self.shared.common.database, after, limit)
+        seals::records(&self.writer, &self.shared.common.database, after, limit)
     }
 
     fn append(&mut self, expected: &Head, batch: &[NewRecord]) -> Result<Head, LedgerError> {

@@ -1,8 +1,8 @@
-//! The tables, and the one place that speaks SQL.
+//! The tables, and the SQL about records.
 //!
 //! Unsigned numbers are stored as the signed ones with the same bits, so the whole range of `u64` fits. The triggers
-//! refuse to change or remove a row, also by way of `INSERT OR REPLACE`; they stop accidents, while the chain tells of
-//! what was done on purpose.
+//! refuse to change a row, also by way of `INSERT OR REPLACE`, and to remove one that was not sealed; they stop
+//! accidents, while the chain tells of what was done on purpose.
 
 use std::{path::Path, time::Duration};
 
@@ -11,7 +11,7 @@ use rusqlite::{
     types::FromSql,
 };
 
-use super::origin::Origin;
+use super::{origin::Origin, seals};
 use crate::{
     sync::{
         Arc,
@@ -60,12 +60,19 @@ CREATE TABLE meta (
     name TEXT PRIMARY KEY,
     value ANY NOT NULL
 ) WITHOUT ROWID, STRICT;
+CREATE TABLE seals (
+    last INTEGER PRIMARY KEY,
+    first INTEGER NOT NULL,
+    hash BLOB NOT NULL
+) STRICT;
 CREATE TRIGGER events_only_grow BEFORE INSERT ON events
-    WHEN NEW.sequence IS NOT (SELECT coalesce(max(sequence), 0) + 1 FROM events)
+    WHEN NEW.sequence IS NOT
+        max((SELECT coalesce(max(sequence), 0) FROM events), (SELECT coalesce(max(last), 0) FROM seals)) + 1
     BEGIN SELECT RAISE(ABORT, 'a ledger only grows'); END;
 CREATE TRIGGER events_never_change BEFORE UPDATE ON events
     BEGIN SELECT RAISE(ABORT, 'a ledger only grows'); END;
-CREATE TRIGGER events_never_leave BEFORE DELETE ON events
+CREATE TRIGGER events_leave_once_sealed BEFORE DELETE ON events
+    WHEN OLD.sequence > (SELECT coalesce(max(last), 0) FROM seals)
     BEGIN SELECT RAISE(ABORT, 'a ledger only grows'); END;
 CREATE TRIGGER unique_keys_only_grow BEFORE INSERT ON unique_keys
     WHEN EXISTS (SELECT 1 FROM unique_keys WHERE key = NEW.key)
@@ -74,6 +81,15 @@ CREATE TRIGGER unique_keys_never_change BEFORE UPDATE ON unique_keys
     BEGIN SELECT RAISE(ABORT, 'a unique key is used once'); END;
 CREATE TRIGGER unique_keys_never_leave BEFORE DELETE ON unique_keys
     BEGIN SELECT RAISE(ABORT, 'a unique key is used once'); END;
+CREATE TRIGGER seals_only_grow BEFORE INSERT ON seals
+    WHEN NEW.first IS NOT (SELECT coalesce(max(last), 0) + 1 FROM seals)
+        OR NEW.last < NEW.first
+        OR NOT EXISTS (SELECT 1 FROM events WHERE sequence = NEW.last AND hash = NEW.hash)
+    BEGIN SELECT RAISE(ABORT, 'seals only grow'); END;
+CREATE TRIGGER seals_never_change BEFORE UPDATE ON seals
+    BEGIN SELECT RAISE(ABORT, 'seals only grow'); END;
+CREATE TRIGGER seals_never_leave BEFORE DELETE ON seals
+    BEGIN SELECT RAISE(ABORT, 'seals only grow'); END;
 ";
 
 /// The columns of `events` in the order in which this file reads and writes them.
@@ -88,14 +104,14 @@ macro_rules! columns {
 const RECORDS: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM events WHERE sequence > ?1 ORDER BY sequence"
+    " FROM events WHERE sequence > max(?1, (SELECT coalesce(max(last), 0) FROM seals)) ORDER BY sequence"
 );
 
 const ENTRIES: &str = concat!(
     "SELECT ",
     columns!(),
     ", (SELECT k.sequence FROM unique_keys k WHERE k.key = e.unique_key) \
-     FROM events e WHERE sequence > ?1 ORDER BY sequence"
+     FROM events e WHERE sequence > max(?1, (SELECT coalesce(max(last), 0) FROM seals)) ORDER BY sequence"
 );
 
 const INSERT: &str = concat!(
@@ -219,6 +235,7 @@ fn schema_of(connection: &Connection) -> rusqlite::Result<Vec<String>> {
         .collect()
 }
 
+/// Where the ledger stands: at its last row, or where everything is sealed.
 pub(super) fn head(connection: &Connection) -> rusqlite::Result<Head> {
     let head = connection
         .prepare_cached("SELECT sequence, hash FROM events ORDER BY sequence DESC LIMIT 1")?
@@ -229,10 +246,13 @@ pub(super) fn head(connection: &Connection) -> rusqlite::Result<Head> {
             })
         })
         .optional()?;
-    Ok(head.unwrap_or_default())
+    match head {
+        Some(head) => Ok(head),
+        None => Ok(seals::last(connection)?.map_or_else(Head::default, |run| run.head)),
+    }
 }
 
-/// The records after `after`, oldest first, at most `limit`, each of which gives its hash.
+/// The records after `after` that are not sealed, oldest first, at most `limit`, each of which gives its hash.
 pub(super) fn records(
     connection: &Connection,
     path: &Path,
@@ -246,7 +266,7 @@ pub(super) fn records(
     })
 }
 
-/// The entries after `after`, oldest first, at most `limit`; each with the sequence under which its unique key is
+/// The entries after `after` that are not sealed, oldest first, at most `limit`; each with the sequence under which its unique key is
 /// registered. Their hashes are not looked at.
 pub(super) fn entries(
     connection: &Connection,
@@ -329,16 +349,38 @@ fn unique_key<'row>(row: &'row Row<'_>) -> Result<Option<&'row str>, &'static st
     value.as_str_or_null().map_err(|_| "unique_key")
 }
 
-/// A registered key that no record carries where it says, the earliest first.
-pub(super) fn stray_key(connection: &Connection) -> rusqlite::Result<Option<(String, u64)>> {
+/// The sequence under which a unique key is registered.
+pub(super) fn registered(connection: &Connection, key: &str) -> rusqlite::Result<Option<u64>> {
     connection
-        .prepare(
-            "SELECT k.key, k.sequence FROM unique_keys k LEFT JOIN events e \
-             ON e.sequence = k.sequence AND e.unique_key = k.key \
-             WHERE e.sequence IS NULL ORDER BY k.sequence LIMIT 1",
-        )?
-        .query_row([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())))
+        .prepare_cached("SELECT sequence FROM unique_keys WHERE key = ?1")?
+        .query_row([key], |row| Ok(row.get::<_, i64>(0)?.cast_unsigned()))
         .optional()
+}
+
+pub(super) fn count_keys(connection: &Connection) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached("SELECT count(*) FROM unique_keys")?
+        .query_row([], |row| Ok(row.get::<_, i64>(0)?.cast_unsigned()))
+}
+
+/// A registered key that no row carries where it says and that is not known to be `sealed`, the earliest first.
+pub(super) fn stray_key(
+    connection: &Connection,
+    sealed: impl Fn(&str) -> bool,
+) -> rusqlite::Result<Option<(String, u64)>> {
+    let mut statement = connection.prepare(
+        "SELECT k.key, k.sequence FROM unique_keys k LEFT JOIN events e \
+         ON e.sequence = k.sequence AND e.unique_key = k.key \
+         WHERE e.sequence IS NULL ORDER BY k.sequence",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let key: String = row.get(0)?;
+        if !sealed(&key) {
+            return Ok(Some((key, row.get::<_, i64>(1)?.cast_unsigned())));
+        }
+    }
+    Ok(None)
 }
 
 /// Begins to write: nobody else can until this ends.

@@ -1,0 +1,156 @@
+use super::{read::ReadError, *};
+use crate::work::{
+    event::EventRecord,
+    ledger::{
+        NewRecord,
+        chain::{Entry, link, sound},
+    },
+    tick::{ClockId, Tick},
+};
+
+fn chain(length: u64) -> Vec<Entry> {
+    let batch: Vec<NewRecord> = (0..length)
+        .map(|number| {
+            let clock = ClockId([u8::try_from(number % 3).unwrap(); 16]);
+            let tick = (number % 7 != 0).then(|| Tick::new(number * 1_000, 1_000, clock));
+            let wall = if number % 5 == 0 {
+                u64::MAX - number
+            } else {
+                number
+            };
+            let record = EventRecord::new(
+                format!("note.{}", number % 4),
+                "session",
+                format!("actor-{}", number % 9),
+                vec![7; usize::try_from(number % 50).unwrap()],
+            )
+            .at(wall, tick);
+            let new = NewRecord::from(record);
+            if number % 2 == 0 {
+                new.with_key(format!("key-{number}"))
+            } else {
+                new
+            }
+        })
+        .collect();
+    link(&Head::default(), &batch).unwrap()
+}
+
+/// The records from `skip` on, sealed, and what was noted about them.
+fn sealed(entries: &[Entry], skip: usize, statement: &[u8]) -> (Vec<u8>, Run) {
+    let entries = &entries[skip..];
+    let run = Run {
+        first: entries[0].record.sequence,
+        head: entries.last().unwrap().head(),
+    };
+    let mut writer = Writer::begin(Vec::new(), run, entries[0].record.previous_hash, statement).unwrap();
+    for entry in entries {
+        writer.push(entry.clone()).unwrap();
+    }
+    (writer.finish().unwrap(), run)
+}
+
+/// Everything in it, each record checked against its hash.
+fn read_all(bytes: &[u8], run: Run) -> Result<Vec<Entry>, ReadError> {
+    let entries = Reader::open(bytes, run)?.entries(0, usize::MAX)?;
+    for entry in &entries {
+        sound(entry.record.clone(), entry.unique_key.as_deref()).map_err(|_| ReadError::Record {
+            sequence: entry.record.sequence,
+            fault: crate::work::ledger::Fault::Altered,
+        })?;
+    }
+    Ok(entries)
+}
+
+#[test]
+fn records_come_back_as_they_were_sealed() {
+    for (length, skip) in [(1, 0), (256, 0), (257, 0), (1_000, 0), (1_000, 300)] {
+        let entries = chain(length);
+        let (bytes, run) = sealed(&entries, skip, b"said");
+        assert_eq!(
+            read_all(&bytes, run).unwrap(),
+            entries[skip..],
+            "{length} from {skip}"
+        );
+        assert_eq!(Reader::open(&*bytes, run).unwrap().into_seal().statement, b"said");
+    }
+}
+
+#[test]
+fn any_part_can_be_read() {
+    let entries = chain(1_000);
+    let (bytes, run) = sealed(&entries, 100, b"");
+    let reader = Reader::open(&*bytes, run).unwrap();
+    for (after, limit) in [(100, 1), (355, 3), (356, 600), (999, 5), (500, 0), (0, 7)] {
+        let from = usize::try_from(after.max(100)).unwrap();
+        let expected: Vec<_> = entries[from..].iter().take(limit).cloned().collect();
+        assert_eq!(
+            reader.entries(after, limit).unwrap(),
+            expected,
+            "{limit} after {after}"
+        );
+    }
+    assert!(reader.entries(1_000, 9).unwrap().is_empty());
+    assert!(reader.entries(u64::MAX, 9).unwrap().is_empty());
+}
+
+#[test]
+fn every_changed_byte_is_noticed() {
+    let entries = chain(30);
+    let (bytes, run) = sealed(&entries, 0, b"statement");
+    let mut changed = bytes.clone();
+    for at in 0..bytes.len() {
+        changed[at] ^= 0x10;
+        assert!(read_all(&changed, run).is_err(), "byte {at} of {}", bytes.len());
+        changed[at] = bytes[at];
+    }
+}
+
+#[test]
+fn every_cut_is_noticed() {
+    let (bytes, run) = sealed(&chain(40), 0, b"s");
+    for length in 0..bytes.len() {
+        let cut = Reader::open(&bytes[..length], run).map(drop);
+        assert!(
+            matches!(cut, Err(ReadError::Seal(SealFault::Damaged { .. }))),
+            "{length}: {cut:?}"
+        );
+    }
+    let longer = [bytes, vec![0]].concat();
+    assert!(Reader::open(&*longer, run).is_err());
+}
+
+#[test]
+fn another_run_and_a_newer_format_are_told_apart() {
+    let entries = chain(40);
+    let (mut bytes, run) = sealed(&entries, 0, b"");
+    let mut other = run;
+    other.head.hash[0] ^= 1;
+    assert!(matches!(
+        Reader::open(&*bytes, other),
+        Err(ReadError::Seal(SealFault::Foreign { first: 1, last: 40 }))
+    ));
+    bytes[14] = b'2';
+    assert!(matches!(
+        Reader::open(&*bytes, run),
+        Err(ReadError::Seal(SealFault::NewerFormat))
+    ));
+}
+
+#[test]
+fn sealed_records_are_compact() {
+    let plain: usize = chain(1_000)
+        .iter()
+        .map(|entry| entry.record.payload.len() + entry.record.session_id.len() + 150)
+        .sum();
+    let (bytes, _) = sealed(&chain(1_000), 0, b"");
+    assert!(bytes.len() < plain * 2 / 3, "{} of {plain}", bytes.len());
+}
+
+#[test]
+fn the_form_is_frozen() {
+    let (bytes, _) = sealed(&chain(300), 0, b"statement");
+    assert_eq!(blake3::hash(&bytes).to_hex().as_str(), FROZEN);
+}
+
+const FROZEN: &str = "32b52ec0de39a008ffde4e43587783f899acf969bef4780248da0ab80e82b28b";
