@@ -230,7 +230,14 @@ fn a_link_to_a_ledger_is_refused() {
 
 #[test]
 fn a_linked_file_of_a_ledger_is_refused() {
-    for file in ["ledger.db", "ledger.db-wal", "ledger.db-shm", "gate", "presence"] {
+    for file in [
+        "ledger.db",
+        "ledger.db-wal",
+        "ledger.db-shm",
+        "gate",
+        "ferry",
+        "presence",
+    ] {
         let (path, _head, root) = closed();
         let elsewhere = root.path().join("elsewhere");
         fs::rename(path.join(file), &elsewhere).unwrap();

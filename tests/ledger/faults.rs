@@ -3,12 +3,14 @@
 use std::{
     fs,
     io::Write,
-    os::unix::process::CommandExt,
+    os::unix::{fs::FileExt, process::CommandExt},
     path::{Path, PathBuf},
     process::Command,
 };
 
 use lease::ledger::{Head, Ledger, LedgerError, SqliteLedger};
+
+use lease_tests::patience::eventually;
 
 use crate::conformance::note;
 
@@ -164,11 +166,12 @@ struct ThinVolume {
 }
 
 impl ThinVolume {
-    fn new() -> Option<Self> {
-        let below = Volume::of("12m")?;
+    /// Room for so many mebibytes; the file system believes in twice as many.
+    fn new(room: u64) -> Option<Self> {
+        let below = Volume::of(&format!("{room}m"))?;
         let image = below.0.path().join("image");
         let place = tempfile::tempdir().unwrap();
-        fs::File::create(&image).unwrap().set_len(24 << 20).unwrap();
+        fs::File::create(&image).unwrap().set_len(room << 21).unwrap();
         let format = ["-q", "-m", "0", "-O", "^has_journal"];
         if !run(Command::new("mkfs.ext4").args(format).arg(&image)) {
             eprintln!("skipped: there is no mkfs.ext4");
@@ -210,7 +213,7 @@ impl Drop for ThinVolume {
 
 #[test]
 fn a_sync_that_lies_after_one_that_failed_loses_nothing_acknowledged() {
-    let Some(volume) = ThinVolume::new() else { return };
+    let Some(volume) = ThinVolume::new(12) else { return };
     let path = volume.place.path().join("jobs.lease");
     let ledger = SqliteLedger::open(&path).unwrap();
     let mut head = ledger.append(&Head::default(), &[note("1")]).unwrap();
@@ -233,6 +236,90 @@ fn a_sync_that_lies_after_one_that_failed_loses_nothing_acknowledged() {
     assert!(matches!(ledger.sync(), Err(LedgerError::SyncFailed { .. })));
     assert_eq!(ledger.head().unwrap(), head);
     fs::remove_file(ballast).unwrap();
+    head = ledger.append(&head, &[note("3")]).unwrap();
+    ledger.sync().unwrap();
+    drop(ledger);
+    volume.remount();
+    assert_eq!(SqliteLedger::open(&path).unwrap().verify(&mut ()).unwrap(), head);
+}
+
+#[test]
+fn a_checkpoint_whose_sync_lies_after_one_that_failed_loses_nothing_acknowledged() {
+    let Some(volume) = ThinVolume::new(48) else { return };
+    let path = volume.place.path().join("jobs.lease");
+    let ledger = SqliteLedger::open(&path).unwrap();
+    let mut head = ledger.append(&Head::default(), &[note("1")]).unwrap();
+    // Nothing behind what this reader sees moves into the database while it looks.
+    let reader = rusqlite::Connection::open(path.join("ledger.db")).unwrap();
+    reader
+        .execute_batch("BEGIN; SELECT count(*) FROM events")
+        .unwrap();
+    for _ in 0..16 {
+        head = ledger.append(&head, &[note(&"2".repeat(1_000_000))]).unwrap();
+    }
+    ledger.sync().unwrap();
+    // Room for what comes into the log, none for the database.
+    let ballast = volume.below.fill();
+    let length = ballast.metadata().unwrap().len();
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&ballast)
+        .unwrap()
+        .set_len(length - (2 << 20))
+        .unwrap();
+    drop(reader);
+    head = ledger.append(&head, &[note(&"3".repeat(600_000))]).unwrap();
+    eventually("the checkpoint fails", || ledger.sync().is_err());
+    fs::remove_file(ballast).unwrap();
+    let header = || {
+        let mut header = [0; 32];
+        fs::File::open(log(&path))
+            .unwrap()
+            .read_exact_at(&mut header, 0)
+            .unwrap();
+        header
+    };
+    let before = header();
+    eventually(
+        "the log begins again, because all of it is in the database",
+        || {
+            head = ledger.append(&head, &[note("4")]).unwrap();
+            header() != before
+        },
+    );
+    ledger.sync().unwrap();
+    drop(ledger);
+    volume.remount();
+    assert_eq!(SqliteLedger::open(&path).unwrap().verify(&mut ()).unwrap(), head);
+}
+
+#[test]
+fn a_failed_sync_that_nobody_lived_to_tell_of_is_found_by_whoever_opens_the_ledger() {
+    let Some(volume) = ThinVolume::new(12) else { return };
+    let path = volume.place.path().join("jobs.lease");
+    let ledger = SqliteLedger::open(&path).unwrap();
+    let mut head = ledger.append(&Head::default(), &[note("1")]).unwrap();
+    ledger.sync().unwrap();
+    let ballast = volume.below.fill();
+    for _ in 0..3 {
+        head = ledger.append(&head, &[note(&"2".repeat(1_000_000))]).unwrap();
+    }
+    assert!(matches!(ledger.sync(), Err(LedgerError::SyncFailed { .. })));
+    drop(ledger);
+    // As if the process had been killed in the sync: no other knows.
+    let gate = fs::OpenOptions::new()
+        .write(true)
+        .open(path.join("gate"))
+        .unwrap();
+    gate.write_all_at(b".", 16).unwrap();
+    match SqliteLedger::open(&path) {
+        Err(LedgerError::SyncFailed { .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    gate.write_all_at(b".", 16).unwrap();
+    drop(gate);
+    fs::remove_file(ballast).unwrap();
+    let ledger = SqliteLedger::open(&path).unwrap();
     head = ledger.append(&head, &[note("3")]).unwrap();
     ledger.sync().unwrap();
     drop(ledger);

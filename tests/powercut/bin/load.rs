@@ -74,7 +74,8 @@ fn play(role: &str, place: &Path) -> Outcome {
         "lease" => lease(&path, Durability::Synced),
         "buffer" => lease(&path, Durability::Buffered),
         "note" => note(&path, 2, 6, 300),
-        "fill" => note(&path, 2, 20, 60_000),
+        // The log is moved into the database when it has 16 MiB.
+        "fill" => note(&path, 2, 5, 900_000),
         "copy" => copy(&path, place),
         other => Err(format!("no role is called {other}").into()),
     }
@@ -114,7 +115,7 @@ fn note(path: &Path, threads: usize, count: usize, length: usize) -> Outcome {
             let note = EventRecord::new("note.made", "session", &*name, vec![b'.'; length]);
             let mut section = ledger.enter()?;
             let head = section.append(&ledger.head()?, &[NewRecord::from(note).with_key(name)])?;
-            if number % 10 == 9 {
+            if number % 4 == 3 {
                 println!("epoch {}", section.raise_epoch()?);
             }
             drop(section);

@@ -2,7 +2,7 @@
 //!
 //! Writers never checkpoint, because a checkpoint syncs twice and they would hold the gate meanwhile. Most of the work
 //! is done beside them; only the last step takes the gate, so that no commit comes in between and the next one begins at
-//! the log's start. All processes notice at once that the log is long; one does the work, the others find it done. The
+//! the log's start. All processes notice at once that the log is long; one takes the ferry and does the work, the others find it done. The
 //! thread has a connection only while it works, so that a ledger which was closed is no longer open.
 
 use std::time::Duration;
@@ -97,9 +97,9 @@ impl Bell {
 
 /// Moves the log into the database, and says whether that was all of it. What fails is left to the next time.
 fn run(common: &Common) -> bool {
-    if !common.is_trusted() {
+    let Ok(_alone) = common.ferry.enter(Duration::ZERO) else {
         return false;
-    }
+    };
     let moved = storage::connect(&common.database, Role::Write, PATIENCE)
         .and_then(|connection| move_log(common, &connection));
     moved.unwrap_or_else(|error| {
@@ -112,6 +112,12 @@ fn run(common: &Common) -> bool {
 fn move_log(common: &Common, connection: &Connection) -> Result<bool, LedgerError> {
     let failed = |error| LedgerError::from_sqlite("checkpoint", &common.database, error);
     let checkpoint = |reach| storage::checkpoint(connection, reach).map_err(failed);
+    // Reading opens the files. A failed sync that somebody was told of before is marked by now; one that fails from here
+    // on is told to these descriptors too, and ends the checkpoint. Asked the other way round, it could slip through.
+    storage::head(connection).map_err(failed)?;
+    if !common.is_trusted() {
+        return Ok(false);
+    }
     if checkpoint(Reach::Beside)?.is_busy {
         return Ok(false);
     }

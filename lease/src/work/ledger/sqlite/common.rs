@@ -1,6 +1,8 @@
 //! What all threads of a process share about an open ledger, and whether its storage can be trusted.
 
 use std::{
+    fs::File,
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -10,9 +12,11 @@ use rusqlite::Connection;
 use super::{
     audit,
     directory::{self, Directory},
+    frames,
     gate::{Passage, SharedGate},
     origin::Origin,
-    storage::{self, Role},
+    rewrite,
+    storage::{self, Reach, Role},
     syncer::{Failure, Syncer},
 };
 use crate::{
@@ -35,7 +39,12 @@ pub(super) struct Common {
     pub(super) directory: Directory,
     pub(super) database: PathBuf,
     pub(super) gate: SharedGate,
+    /// Entered by whoever moves the log into the database, beside writers or, to write the log anew, instead of them.
+    pub(super) ferry: SharedGate,
     pub(super) syncer: Syncer,
+    /// The database, and the same past the memory, once they were needed. Closing any descriptor of it would take away
+    /// the locks that SQLite has on it for this process, so they stay open until no connection is left.
+    proof: Mutex<Option<(File, Option<File>)>>,
 }
 
 impl Common {
@@ -46,6 +55,7 @@ impl Common {
         let gate = directory.open(directory::GATE, fresh)?;
         let gate = SharedGate::new(gate, directory.file(directory::GATE));
         let inside = gate.enter(patience)?;
+        gate.reserve(&inside)?;
         directory.check_links()?;
         let database = directory.file(directory::DATABASE);
         let role = if directory.has_database() {
@@ -60,6 +70,8 @@ impl Common {
         check_origin(connection, &database, moved)?;
         directory.complete()?;
         let log = directory.open(directory::WAL, false)?;
+        let ferry = directory.open(directory::FERRY, true)?;
+        let ferry = SharedGate::new(ferry, directory.file(directory::FERRY));
         let syncer = Syncer::new(log, directory.file(directory::WAL))?;
         drop(inside);
         Ok(Self {
@@ -67,7 +79,9 @@ impl Common {
             directory,
             database,
             gate,
+            ferry,
             syncer,
+            proof: Mutex::new(None),
         })
     }
 
@@ -98,23 +112,77 @@ impl Common {
         error
     }
 
-    /// Makes the storage trusted again if a sync failed: the log is written over itself and synced, and what it holds is
-    /// verified. Until that has succeeded the ledger can only be read.
+    /// Marks a failed sync that nobody could tell of, because the process that it failed was killed before it heard of it:
+    /// then memory has more than the disk. Asking the disk brings there what is merely not written yet.
+    pub(super) fn doubt(&self, _inside: &Passage<'_>) -> Result<(), LedgerError> {
+        let log = self.directory.open(directory::WAL, false)?;
+        let is_on_disk = match rewrite::past_memory(&self.directory.file(directory::WAL)) {
+            Ok(Some(disk)) => rewrite::is_on_disk(&log, &disk),
+            Ok(None) => Ok(true),
+            Err(error) => Err(error),
+        };
+        if !is_on_disk.unwrap_or(false) {
+            self.gate.mark();
+        }
+        Ok(())
+    }
+
+    /// Makes the storage trusted again if a sync failed: the log is written over itself and synced, the database is seen
+    /// to have on the disk what was moved into it, and what both hold is verified. Until that has succeeded the ledger
+    /// can only be read. Says whether it had to.
     pub(super) fn regain_trust(
         &self,
         inside: &Passage<'_>,
+        patience: Duration,
         verify: impl FnOnce() -> Result<(), LedgerError>,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<bool, LedgerError> {
         match self.syncer.check() {
             Err(Failure::Disturbed) => return Err(self.syncer.error(Failure::Disturbed)),
-            Ok(()) if !self.gate.is_marked() => return Ok(()),
+            Ok(()) if !self.gate.is_marked() => return Ok(false),
             _ => {}
         }
+        // Nobody may copy from the log while its pages are dropped.
+        let _alone = self.ferry.enter(patience)?;
         self.syncer.rewrite(self.directory.open(directory::WAL, false)?)?;
+        self.settle(patience)?;
         verify()?;
         self.gate.unmark(inside)?;
         self.syncer.restore();
-        Ok(())
+        Ok(true)
+    }
+
+    /// Moves the log, which the disk has by now, into the database and looks whether that came to the disk too: the sync
+    /// that failed may have been a checkpoint's, and the next one, which would be believed, gives the log up.
+    fn settle(&self, patience: Duration) -> Result<(), LedgerError> {
+        let failed = |error: io::Error| self.syncer.error(Failure::Sync(error.to_string()));
+        let connection = storage::connect(&self.database, Role::Write, patience)?;
+        let checkpoint = |reach| {
+            let moved = storage::checkpoint(&connection, reach);
+            moved.map_err(|error| LedgerError::from_sqlite("checkpoint", &self.database, error))
+        };
+        let known = checkpoint(Reach::Look)?.pages;
+        let whole = frames::whole(&self.directory.open(directory::WAL, false)?).map_err(failed)?;
+        if whole < known {
+            return Err(failed(io::Error::other(
+                "memory has lost what was in the log; whoever opens the ledger first has what is left",
+            )));
+        }
+        // The first sync may only be told of the old error.
+        if checkpoint(Reach::Beside)
+            .or_else(|_| checkpoint(Reach::Beside))?
+            .is_busy
+        {
+            return Err(failed(io::Error::other("somebody else is moving the log")));
+        }
+        let mut proof = lock(&self.proof);
+        if proof.is_none() {
+            let file = self.directory.open(directory::DATABASE, false)?;
+            *proof = Some((file, rewrite::past_memory(&self.database).map_err(failed)?));
+        }
+        match &*proof {
+            Some((file, Some(disk))) => rewrite::mend(file, disk).map_err(failed),
+            _ => Ok(()),
+        }
     }
 }
 

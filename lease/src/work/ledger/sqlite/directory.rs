@@ -24,6 +24,8 @@ const SHM: &str = "ledger.db-shm";
 const JOURNAL: &str = "ledger.db-journal";
 /// Locked by whoever is in the write section.
 pub(super) const GATE: &str = "gate";
+/// Locked by whoever moves the log into the database.
+pub(super) const FERRY: &str = "ferry";
 /// Locked, shared, by everyone who has the ledger open.
 pub(super) const PRESENCE: &str = "presence";
 /// The signer's key.
@@ -35,7 +37,7 @@ const LIVE: &str = "live";
 pub(super) const CHECKPOINTS: &str = "checkpoints";
 
 /// Every plain file that may stand in a ledger's directory.
-const FILES: [&str; 7] = [DATABASE, WAL, SHM, JOURNAL, GATE, PRESENCE, KEY];
+const FILES: [&str; 8] = [DATABASE, WAL, SHM, JOURNAL, GATE, FERRY, PRESENCE, KEY];
 
 /// File systems on which locks, renames and syncs were seen to mean what they say, by the number that `statfs` gives.
 const ADMITTED: [(u64, &str); 6] = [

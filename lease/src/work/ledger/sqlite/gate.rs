@@ -6,6 +6,7 @@
 
 use std::{
     fs::{File, TryLockError},
+    io::ErrorKind,
     os::unix::fs::FileExt,
     path::PathBuf,
     time::{Duration, Instant},
@@ -96,9 +97,23 @@ impl SharedGate {
         written.map_err(|e| LedgerError::io("write", &self.path, e))
     }
 
+    /// Whether the mark is there, or cannot be told to be absent.
     pub(super) fn is_marked(&self) -> bool {
         let mut mark = UNMARKED;
-        self.file.read_exact_at(&mut mark, MARK_AT).is_ok() && mark == MARKED
+        match self.file.read_exact_at(&mut mark, MARK_AT) {
+            Ok(()) => mark == MARKED,
+            Err(error) => error.kind() != ErrorKind::UnexpectedEof,
+        }
+    }
+
+    /// Takes the room that the mark needs, which a full disk could not give when it is needed.
+    pub(super) fn reserve(&self, inside: &Passage<'_>) -> Result<(), LedgerError> {
+        let length = self.file.metadata().map(|metadata| metadata.len());
+        if length.is_ok_and(|length| length > MARK_AT) {
+            Ok(())
+        } else {
+            self.unmark(inside)
+        }
     }
 
     /// The process that was last seen inside.

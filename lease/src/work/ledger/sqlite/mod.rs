@@ -10,6 +10,7 @@ mod checkpointer;
 mod common;
 mod directory;
 mod failure;
+mod frames;
 mod gate;
 mod live;
 mod origin;
@@ -77,7 +78,6 @@ pub struct SqliteLedger {
 
 /// What the handles of one process share.
 struct Shared {
-    common: Arc<Common>,
     writer: Mutex<Connection>,
     /// How long the log was after the last commit of this process, in pages.
     log: Arc<AtomicI64>,
@@ -85,6 +85,8 @@ struct Shared {
     checkpointer: Checkpointer,
     presence: File,
     life: Life,
+    /// After the connections, because it may hold the database open.
+    common: Arc<Common>,
 }
 
 impl SqliteLedger {
@@ -167,10 +169,16 @@ impl SqliteLedger {
         self.check_process()?;
         let common = &self.shared.common;
         let inside = common.gate.enter(self.patience)?;
-        common.regain_trust(&inside, || {
+        let regained = common.regain_trust(&inside, self.patience, || {
             audit::verify(&self.shared.reader, &common.database, &mut ()).map(drop)
         })?;
-        let writer = lock(&self.shared.writer);
+        let mut writer = lock(&self.shared.writer);
+        if regained {
+            // The system has yet to tell the old one's descriptors of the failure that is over.
+            let mut fresh = storage::connect(&common.database, Role::Write, self.patience)?;
+            storage::watch_log(&mut fresh, &common.database, Arc::clone(&self.shared.log))?;
+            *writer = fresh;
+        }
         writer
             .busy_timeout(self.patience)
             .map_err(self.failed("set the timeout"))?;
@@ -208,7 +216,8 @@ impl Shared {
         let reader = Mutex::new(storage::connect(&common.database, Role::Read, patience)?);
         let presence = common.directory.open(directory::PRESENCE, true)?;
         let inside = common.gate.enter(patience)?;
-        common.regain_trust(&inside, || {
+        common.doubt(&inside)?;
+        common.regain_trust(&inside, patience, || {
             audit::verify(&reader, &common.database, &mut ()).map(drop)
         })?;
         announce(&presence, &common.directory, || {

@@ -3,9 +3,9 @@
 //! Its bytes are still right in memory, but which of them are on the disk is unknown, and writing them again is not
 //! always enough: ext4 keeps a fresh block marked as never written when its first write fails, and a page that is still
 //! in memory does not look at that mark again, so that the block reads as zeros after the next start, all syncs having
-//! succeeded (seen on Linux 6.18). Therefore the disk itself is asked, past the memory. If it differs although it takes
-//! writes, the pages are dropped and the bytes written once more. Between the two they are nowhere but in this process,
-//! and a reader may see what the disk has; records carry their hashes, so it is told.
+//! succeeded (seen on Linux 6.18). Therefore the disk itself is asked, past the memory. Where it differs although it
+//! takes writes, the pages are dropped and the bytes written once more. Between the two they are nowhere but in this
+//! process, and a reader may see what the disk has; records carry their hashes, so it is told.
 
 use std::{
     fs::{File, OpenOptions},
@@ -28,46 +28,87 @@ const WHOLE: Option<NonZeroU64> = None;
 
 /// Writes every byte of the file again until the disk has them all. Nobody may write meanwhile.
 pub(super) fn rewrite(file: &File, path: &Path) -> io::Result<()> {
-    let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
-    let mut bytes = vec![0; length];
-    file.read_exact_at(&mut bytes, 0)?;
-    let write = || file.write_all_at(&bytes, 0).and_then(|()| file.sync_all());
+    let write = || {
+        each_block(file, |at, bytes| file.write_all_at(bytes, at))?;
+        file.sync_all()
+    };
     // The first sync may only be told of the old error; what it was told to write is written again for the second. Both
     // take the inode along, whose new size may have been lost with the bytes.
     write().or_else(|_| write())?;
-    if !is_on_disk(path, &bytes)? {
-        fadvise(file, 0, WHOLE, Advice::DontNeed)?;
-        write()?;
-        if !is_on_disk(path, &bytes)? {
-            return Err(io::Error::other("the disk does not have what was synced"));
+    match past_memory(path)? {
+        Some(disk) => mend(file, &disk),
+        None => Ok(()),
+    }
+}
+
+/// The file at this path, to be read from the disk and not from memory; `None` on a file system that cannot do that and
+/// has to be believed.
+pub(super) fn past_memory(path: &Path) -> io::Result<Option<File>> {
+    let flags = OFlags::DIRECT | OFlags::NOFOLLOW;
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path);
+    match opened {
+        Err(error) if cannot_be_asked(&error) => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
+/// Writes again what the disk, which was told to have it, has not. Nobody may write meanwhile.
+pub(super) fn mend(file: &File, disk: &File) -> io::Result<()> {
+    let missing = missing(file, disk)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    fadvise(file, 0, WHOLE, Advice::DontNeed)?;
+    for (at, bytes) in &missing {
+        file.write_all_at(bytes, *at)?;
+    }
+    file.sync_all()?;
+    if is_on_disk(file, disk)? {
+        Ok(())
+    } else {
+        Err(io::Error::other("the disk does not have what was synced"))
+    }
+}
+
+/// Whether the disk has the file as it is in memory.
+pub(super) fn is_on_disk(file: &File, disk: &File) -> io::Result<bool> {
+    missing(file, disk).map(|missing| missing.is_empty())
+}
+
+/// The blocks of the file that are not on the disk as they are in memory, each with its place.
+fn missing(file: &File, disk: &File) -> io::Result<Vec<(u64, Vec<u8>)>> {
+    let mut memory = vec![0_u8; 2 * BLOCK];
+    let start = memory.as_ptr().align_offset(BLOCK);
+    let block = &mut memory[start..start + BLOCK];
+    let mut missing = Vec::new();
+    let compared = each_block(file, |at, bytes| {
+        let length = disk.read_at(block, at)?;
+        if block[..length] != *bytes {
+            missing.push((at, bytes.to_owned()));
         }
+        Ok(())
+    });
+    match compared {
+        Err(error) if cannot_be_asked(&error) => Ok(Vec::new()),
+        compared => compared.map(|()| missing),
+    }
+}
+
+/// Shows every block of the file, as it is in memory, with its place.
+fn each_block(file: &File, mut show: impl FnMut(u64, &[u8]) -> io::Result<()>) -> io::Result<()> {
+    let length = file.metadata()?.len();
+    let mut block = vec![0_u8; BLOCK];
+    for at in (0..length).step_by(BLOCK) {
+        let rest = usize::try_from(length - at).unwrap_or(BLOCK).min(BLOCK);
+        file.read_exact_at(&mut block[..rest], at)?;
+        show(at, &block[..rest])?;
     }
     Ok(())
 }
 
-/// Whether the disk, not only the memory, has these bytes at this path. A file system that cannot be asked is believed.
-fn is_on_disk(path: &Path, bytes: &[u8]) -> io::Result<bool> {
-    let flags = OFlags::DIRECT | OFlags::NOFOLLOW;
-    let direct = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path);
-    let cannot_be_asked = |error: &io::Error| error.raw_os_error() == Some(Errno::INVAL.raw_os_error());
-    let file = match direct {
-        Err(error) if cannot_be_asked(&error) => return Ok(true),
-        opened => opened?,
-    };
-    let mut memory = vec![0_u8; 2 * BLOCK];
-    let start = memory.as_ptr().align_offset(BLOCK);
-    let block = &mut memory[start..start + BLOCK];
-    for (number, expected) in bytes.chunks(BLOCK).enumerate() {
-        let read = match file.read_at(block, (number * BLOCK) as u64) {
-            Err(error) if cannot_be_asked(&error) => return Ok(true),
-            read => read?,
-        };
-        if block[..read] != *expected {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+fn cannot_be_asked(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::INVAL.raw_os_error())
 }
