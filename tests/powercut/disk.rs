@@ -5,7 +5,7 @@
 //! particular the sync of a file says nothing about its name, which belongs to the directory.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     ffi::OsString,
     path::Path,
 };
@@ -16,7 +16,9 @@ use crate::trace::{Call, Event};
 pub(crate) struct Disk {
     nodes: Vec<Node>,
     /// What a sync that is under way covers, by its call.
-    syncs: HashMap<usize, (usize, Vec<usize>)>,
+    syncs: HashMap<usize, (usize, HashSet<usize>)>,
+    /// What a call that is under way changes.
+    changed: HashMap<usize, Vec<usize>>,
     is_lie: fn(&Call) -> bool,
 }
 
@@ -105,10 +107,10 @@ impl<State: Clone + Default, C: Change<State>> Store<State, C> {
     }
 
     fn end(&mut self, call: usize, succeeded: bool) {
-        for pending in &mut self.pending {
-            pending.has_ended |= pending.call == call;
+        if let Some(pending) = self.pending.iter_mut().rfind(|pending| pending.call == call) {
+            pending.has_ended = true;
         }
-        if !succeeded && self.pending.iter().any(|pending| pending.call == call) {
+        if !succeeded {
             self.pending.retain(|pending| pending.call != call);
             self.seen = self.synced.clone();
             self.pending
@@ -117,7 +119,7 @@ impl<State: Clone + Default, C: Change<State>> Store<State, C> {
         }
     }
 
-    fn covered(&self) -> Vec<usize> {
+    fn covered(&self) -> HashSet<usize> {
         self.pending
             .iter()
             .filter(|pending| pending.has_ended)
@@ -125,7 +127,7 @@ impl<State: Clone + Default, C: Change<State>> Store<State, C> {
             .collect()
     }
 
-    fn sync(&mut self, covered: &[usize]) {
+    fn sync(&mut self, covered: &HashSet<usize>) {
         for pending in self
             .pending
             .extract_if(.., |pending| covered.contains(&pending.call))
@@ -141,6 +143,7 @@ impl Disk {
         Self {
             nodes: vec![Node::Directory(Store::new())],
             syncs: HashMap::new(),
+            changed: HashMap::new(),
             is_lie,
         }
     }
@@ -154,8 +157,8 @@ impl Disk {
         match event {
             Event::Begin(number, call) => self.begin(*number, call),
             Event::End { number, succeeded } => {
-                for node in &mut self.nodes {
-                    match node {
+                for node in self.changed.remove(number).unwrap_or_default() {
+                    match &mut self.nodes[node] {
                         Node::File(file) => file.end(*number, *succeeded),
                         Node::Directory(directory) => directory.end(*number, *succeeded),
                     }
@@ -176,7 +179,7 @@ impl Disk {
         match call {
             Call::Say { .. } => {}
             Call::Open { path, create, empty } => match self.find(path) {
-                Some(node) if *empty => self.file(node).change(number, FileChange::SetLength(0)),
+                Some(file) if *empty => self.change_file(number, file, FileChange::SetLength(0)),
                 None if *create => self.add(number, path, Node::File(Store::new())),
                 _ => {}
             },
@@ -186,20 +189,14 @@ impl Disk {
                 }
             }
             Call::Write { path, at, bytes } => {
-                let Some(node) = self.find(path) else { return };
-                let file = self.file(node);
-                let at = at.unwrap_or(file.seen.len());
-                file.change(
-                    number,
-                    FileChange::Write {
-                        at,
-                        bytes: bytes.clone(),
-                    },
-                );
+                let Some(file) = self.find(path) else { return };
+                let at = at.unwrap_or_else(|| self.file(file).seen.len());
+                let bytes = bytes.clone();
+                self.change_file(number, file, FileChange::Write { at, bytes });
             }
             Call::SetLength { path, length } => {
-                let Some(node) = self.find(path) else { return };
-                self.file(node).change(number, FileChange::SetLength(*length));
+                let Some(file) = self.find(path) else { return };
+                self.change_file(number, file, FileChange::SetLength(*length));
             }
             Call::Sync { path, .. } => {
                 if (self.is_lie)(call) {
@@ -212,23 +209,15 @@ impl Disk {
                 };
                 self.syncs.insert(number, (node, covered));
             }
-            Call::Remove { path } => {
-                let (directory, name) = self.parent(path);
-                directory.change(number, NameChange::Remove(name));
-            }
+            Call::Remove { path } => self.change_names(number, path, NameChange::Remove),
             Call::Rename { from, to } => {
                 let Some(node) = self.find(from) else { return };
-                let (from_name, to_name) = (from.file_name().unwrap().into(), to.file_name().unwrap().into());
                 if from.parent() == to.parent() {
-                    let change = NameChange::Rename {
-                        from: from_name,
-                        to: to_name,
-                        node,
-                    };
-                    self.parent(from).0.change(number, change);
+                    let from = from.file_name().unwrap().into();
+                    self.change_names(number, to, |to| NameChange::Rename { from, to, node });
                 } else {
-                    self.parent(from).0.change(number, NameChange::Remove(from_name));
-                    self.parent(to).0.change(number, NameChange::Add(to_name, node));
+                    self.change_names(number, from, NameChange::Remove);
+                    self.change_names(number, to, |to| NameChange::Add(to, node));
                 }
             }
         }
@@ -237,8 +226,23 @@ impl Disk {
     fn add(&mut self, number: usize, path: &Path, node: Node) {
         let new = self.nodes.len();
         self.nodes.push(node);
-        let (directory, name) = self.parent(path);
-        directory.change(number, NameChange::Add(name, new));
+        self.change_names(number, path, |name| NameChange::Add(name, new));
+    }
+
+    fn change_file(&mut self, number: usize, file: usize, change: FileChange) {
+        self.file(file).change(number, change);
+        self.changed.entry(number).or_default().push(file);
+    }
+
+    /// Changes what the last part of this path means in its directory.
+    fn change_names(&mut self, number: usize, path: &Path, change: impl FnOnce(OsString) -> NameChange) {
+        let parent = self.find(path.parent().unwrap());
+        let parent = parent.unwrap_or_else(|| panic!("{path:?} has no parent"));
+        match &mut self.nodes[parent] {
+            Node::Directory(directory) => directory.change(number, change(path.file_name().unwrap().into())),
+            Node::File(_) => panic!("the parent of {path:?} is a file"),
+        }
+        self.changed.entry(number).or_default().push(parent);
     }
 
     /// What programs find under this path.
@@ -253,16 +257,6 @@ impl Disk {
         match &mut self.nodes[node] {
             Node::File(file) => file,
             Node::Directory(_) => panic!("a directory is written like a file"),
-        }
-    }
-
-    fn parent(&mut self, path: &Path) -> (&mut Store<Names, NameChange>, OsString) {
-        let node = self
-            .find(path.parent().unwrap())
-            .unwrap_or_else(|| panic!("{path:?} has no parent"));
-        match &mut self.nodes[node] {
-            Node::Directory(directory) => (directory, path.file_name().unwrap().into()),
-            Node::File(_) => panic!("the parent of {path:?} is a file"),
         }
     }
 }
