@@ -5,6 +5,8 @@ mod bodies;
 #[cfg(test)]
 mod checkpoints;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod order;

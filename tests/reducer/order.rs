@@ -1,12 +1,12 @@
 //! The checks of every event, in their order.
 //!
 //! Each row of a table is a fault, made by changing an event that was right, and the error it must give. For every two
-//! neighbouring rows an event gets both faults, and must be refused for the first.
+//! rows, neighbours or not, an event gets both faults, and must be refused for the first.
 
 use lease::{EventRecord, LeaseChange, LeaseError, LeaseEvent, Tick};
 
 use crate::support::{
-    BOOT, Bench, Issue, OTHER_BOOT, RATE, SECOND, conflict, expired, record, released, renewed, revoked, tick,
+    BOOT, Bench, Issue, OTHER_BOOT, RATE, SECOND, expired, record, released, revoked, tick,
 };
 
 /// A command on its way to the reducer, before it is written down.
@@ -15,6 +15,7 @@ struct Draft {
     sender: &'static str,
     lease: &'static str,
     work: &'static str,
+    actor: &'static str,
     issue: Issue,
     wall: u64,
     end: u64,
@@ -23,6 +24,9 @@ struct Draft {
     reason: &'static str,
     tick: Option<Tick>,
     event_type: Option<&'static str>,
+    is_conflict: bool,
+    /// How many ids a conflict names.
+    conflicting: usize,
     /// Written over the payload.
     spoil: fn(Vec<u8>) -> Vec<u8>,
 }
@@ -33,6 +37,7 @@ fn right() -> Draft {
         sender: "registrar",
         lease: "lease-1",
         work: "work-1",
+        actor: "actor-2",
         issue: Issue::by_tick(),
         wall: 3 * SECOND,
         end: 3_000,
@@ -41,6 +46,8 @@ fn right() -> Draft {
         reason: "COMPLETED",
         tick: Some(tick(1_500)),
         event_type: None,
+        is_conflict: false,
+        conflicting: 0,
         spoil: |payload| payload,
     }
 }
@@ -84,70 +91,111 @@ fn check(write: fn(&Draft) -> LeaseChange, right: &Draft, faults: &[Fault]) {
         written
     };
     state().take(&refused(right));
+    let mut spoilt_at_once = 0;
     for (index, (name, spoil, is_expected)) in faults.iter().enumerate() {
         let mut one = right.clone();
         spoil(&mut one);
         let error = state().refuse(&refused(&one));
         assert!(is_expected(&error), "{name}: {error:?}");
-        if let Some((second, spoil_too, _)) = faults.get(index + 1) {
-            let mut two = one;
+        for (second, spoil_too, _) in &faults[index + 1..] {
+            let mut two = one.clone();
             spoil_too(&mut two);
             // Whatever the second does to the first's field, the first must still be there.
             spoil(&mut two);
             let error = state().refuse(&refused(&two));
             assert!(is_expected(&error), "{name} and then {second}: {error:?}");
+            spoilt_at_once += 1;
         }
     }
+    assert_eq!(spoilt_at_once, faults.len() * (faults.len() - 1) / 2);
 }
+
+/// What every event is checked for before anything of its own kind.
+fn of_any_kind() -> Vec<Fault> {
+    vec![
+        (
+            "too large",
+            |draft| {
+                draft.spoil = |mut payload| {
+                    payload.resize(64 * 1024 + 1, 0xff);
+                    payload
+                };
+            },
+            |error| field_is(error, "payload"),
+        ),
+        (
+            "undecodable",
+            |draft| draft.spoil = |_| vec![0x12, 0x05, 0x0a],
+            |error| matches!(error, LeaseError::DecodeError(_)),
+        ),
+        (
+            "two arms",
+            |draft| draft.spoil = |payload| payload.repeat(2),
+            |error| field_is(error, "event_type"),
+        ),
+        (
+            "no arm",
+            |draft| draft.spoil = |_| Vec::new(),
+            |error| field_is(error, "event_type"),
+        ),
+        (
+            "a type that does not exist",
+            |draft| draft.event_type = Some("lease.stolen"),
+            |error| field_is(error, "event_type"),
+        ),
+        (
+            "the type of another arm",
+            |draft| {
+                // Whichever it is, it is not the other of the two.
+                draft.event_type = Some(if draft.is_conflict {
+                    "lease.expired"
+                } else {
+                    "lease.conflict"
+                });
+            },
+            |error| field_is(error, "event_type"),
+        ),
+    ]
+}
+
+const LONG_LEASE: Fault = (
+    "lease id too long",
+    |draft| draft.lease = LONG,
+    |error| field_is(error, "lease_id"),
+);
+const NO_WORK: Fault = (
+    "no work id",
+    |draft| draft.work = "",
+    |error| field_is(error, "work_id"),
+);
+const LONG_SIGNATURE: Fault = (
+    "signature too long",
+    |draft| draft.signature = vec![1; 513],
+    |error| field_is(error, "registrar_signature"),
+);
+const NO_REGISTRAR: Fault = (
+    "no registrar",
+    |draft| draft.sender = "actor-2",
+    |error| matches!(error, LeaseError::Unauthorized { actor_id, .. } if actor_id == "actor-2"),
+);
+const NO_SUCH_LEASE: Fault = (
+    "no such lease",
+    |draft| draft.lease = "lease-0",
+    |error| matches!(error, LeaseError::LeaseNotFound { lease_id } if lease_id == "lease-0"),
+);
+const ENDED: Fault = (
+    "ended",
+    |draft| draft.lease = "ended-1",
+    |error| matches!(error, LeaseError::LeaseAlreadyTerminal { current_state, .. } if current_state == "RELEASED"),
+);
+const NO_SIGNATURE: Fault = (
+    "no signature",
+    |draft| draft.signature.clear(),
+    |error| matches!(error, LeaseError::MissingSignature { .. }),
+);
 
 fn field_is(error: &LeaseError, name: &str) -> bool {
     matches!(error, LeaseError::InvalidInput { field, .. } if field == name)
-}
-
-/// The checks that every event goes through, then the first of its own kind.
-#[test]
-fn any_event_is_checked_for_size_then_form_then_type_then_limits_then_sender() {
-    check(
-        |draft| renewed(draft.lease, draft.wall, draft.end, &draft.signature),
-        &right(),
-        &[
-            (
-                "too large",
-                |draft| {
-                    draft.spoil = |mut payload| {
-                        payload.resize(64 * 1024 + 1, 0xff);
-                        payload
-                    };
-                },
-                |error| field_is(error, "payload"),
-            ),
-            (
-                "undecodable",
-                |draft| draft.spoil = |_| vec![0x12, 0x05, 0x0a],
-                |error| matches!(error, LeaseError::DecodeError(_)),
-            ),
-            (
-                "type of another arm",
-                |draft| draft.event_type = Some("lease.revoked"),
-                |error| field_is(error, "event_type"),
-            ),
-            (
-                "id too long",
-                |draft| draft.lease = LONG,
-                |error| field_is(error, "lease_id"),
-            ),
-            (
-                "signature too long",
-                |draft| draft.signature = vec![1; 513],
-                |error| field_is(error, "registrar_signature"),
-            ),
-            (
-                "no registrar",
-                |draft| draft.sender = "actor-1",
-                |error| matches!(error, LeaseError::Unauthorized { actor_id, .. } if actor_id == "actor-1"),
-            ),
-        ],
-    );
 }
 
 const LONG: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\
@@ -159,81 +207,63 @@ fn issued_is_checked_in_order() {
     right.lease = "lease-2";
     right.work = "work-2";
     right.issue.token = 8;
-    check(
-        |draft| draft.issue.of(draft.lease, draft.work, "actor-2"),
-        &right,
-        &[
-            (
-                "no registrar",
-                |draft| draft.sender = "actor-2",
-                |error| matches!(error, LeaseError::Unauthorized { .. }),
-            ),
-            (
-                "id known",
-                |draft| draft.lease = "lease-1",
-                |error| matches!(error, LeaseError::LeaseAlreadyExists { lease_id } if lease_id == "lease-1"),
-            ),
-            (
-                "work leased",
-                |draft| draft.work = "work-1",
-                |error| {
-                    matches!(error, LeaseError::WorkAlreadyLeased { work_id, existing_lease_id }
+    let mut faults = of_any_kind();
+    faults.extend([
+        LONG_LEASE,
+        NO_WORK,
+        (
+            "actor id too long",
+            |draft: &mut Draft| draft.actor = LONG,
+            |error: &LeaseError| field_is(error, "actor_id"),
+        ),
+        LONG_SIGNATURE,
+        NO_REGISTRAR,
+        (
+            "id known",
+            |draft| draft.lease = "lease-1",
+            |error| matches!(error, LeaseError::LeaseAlreadyExists { lease_id } if lease_id == "lease-1"),
+        ),
+        (
+            "work leased",
+            |draft| draft.work = "work-1",
+            |error| {
+                matches!(error, LeaseError::WorkAlreadyLeased { work_id, existing_lease_id }
                     if work_id == "work-1" && existing_lease_id == "lease-1")
-                },
-            ),
-        ],
-    );
-    // A work item is either leased or closed, so these two are no pair.
-    check(
-        |draft| draft.issue.of(draft.lease, draft.work, "actor-2"),
-        &right,
-        &[
-            (
-                "work closed",
-                |draft| draft.work = "work-closed",
-                |error| {
-                    matches!(error, LeaseError::WorkClosed { work_id, closed_until_tick }
+            },
+        ),
+        (
+            "work closed",
+            |draft| draft.work = "work-closed",
+            |error| {
+                matches!(error, LeaseError::WorkClosed { work_id, closed_until_tick }
                     if work_id == "work-closed" && closed_until_tick.value == 5_000)
-                },
-            ),
-            (
-                "no signature",
-                |draft| draft.issue.signature.clear(),
-                |error| matches!(error, LeaseError::MissingSignature { .. }),
-            ),
-            (
-                "wall end not after start",
-                |draft| draft.issue.wall = (5, 5),
-                |error| field_is(error, "expires_at"),
-            ),
-            (
-                "tick end not after start",
-                |draft| draft.issue.ticks = (1_000, 1_000),
-                |error| matches!(error, LeaseError::InvalidTickTiming { .. }),
-            ),
-            (
-                "token not above the last",
-                |draft| draft.issue.token = 7,
-                |error| field_is(error, "fencing_token"),
-            ),
-        ],
-    );
-    check(
-        |draft| draft.issue.of(draft.lease, draft.work, "actor-2"),
-        &right,
-        &[
-            (
-                "work leased",
-                |draft| draft.work = "work-1",
-                |error| matches!(error, LeaseError::WorkAlreadyLeased { .. }),
-            ),
-            (
-                "no signature",
-                |draft| draft.issue.signature.clear(),
-                |error| matches!(error, LeaseError::MissingSignature { .. }),
-            ),
-        ],
-    );
+            },
+        ),
+        NO_SIGNATURE,
+        (
+            "wall end not after start",
+            |draft| draft.issue.wall = (5, 5),
+            |error| field_is(error, "expires_at"),
+        ),
+        (
+            "tick end not after start",
+            |draft| draft.issue.ticks = (1_000, 1_000),
+            |error| matches!(error, LeaseError::InvalidTickTiming { .. }),
+        ),
+        (
+            "token not above the last",
+            |draft| draft.issue.token = 7,
+            |error| field_is(error, "fencing_token"),
+        ),
+    ]);
+    let write = |draft: &Draft| {
+        let issue = Issue {
+            signature: draft.signature.clone(),
+            ..draft.issue.clone()
+        };
+        issue.of(draft.lease, draft.work, draft.actor)
+    };
+    check(write, &right, &faults);
 }
 
 #[test]
@@ -257,129 +287,74 @@ fn renewed_is_checked_in_order() {
             draft.tick = Some(Tick::new(1_500, RATE, OTHER_BOOT));
         }),
     ];
-    for (name, spoil) in timings {
-        check(
-            write,
-            &right(),
-            &[
-                (
-                    "no registrar",
-                    |draft| draft.sender = "actor-1",
-                    |error| matches!(error, LeaseError::Unauthorized { .. }),
-                ),
-                (
-                    "no such lease",
-                    |draft| draft.lease = "lease-0",
-                    |error| matches!(error, LeaseError::LeaseNotFound { lease_id } if lease_id == "lease-0"),
-                ),
-                (name, spoil, is_timing),
-                (
-                    "wall end not beyond",
-                    |draft| draft.wall = 2 * SECOND,
-                    |error| matches!(error, LeaseError::RenewalDoesNotExtend { .. }),
-                ),
-            ],
-        );
-    }
-    check(
-        write,
-        &right(),
-        &[
-            (
-                "ended",
-                |draft| draft.lease = "ended-1",
-                |error| matches!(error, LeaseError::LeaseAlreadyTerminal { current_state, .. } if current_state == "RELEASED"),
-            ),
-            ("payload without ticks", |draft| draft.rate = 0, is_timing),
-            (
-                "record past the end",
-                |draft| draft.tick = Some(tick(2_000)),
-                |error| matches!(error, LeaseError::LeaseExpired { expired_at, .. } if *expired_at == 2 * SECOND),
-            ),
-            (
-                "wall end not beyond",
-                |draft| draft.wall = 2 * SECOND,
-                |error| {
-                    matches!(error, LeaseError::RenewalDoesNotExtend { new_expires_at, .. }
+    let mut faults = of_any_kind();
+    faults.extend([LONG_LEASE, LONG_SIGNATURE, NO_REGISTRAR, NO_SUCH_LEASE, ENDED]);
+    faults.extend(timings.map(|(name, spoil)| (name, spoil, is_timing as fn(&LeaseError) -> bool)));
+    let extends: [Fault; 2] = [
+        (
+            "wall end not beyond",
+            |draft| draft.wall = 2 * SECOND,
+            |error| {
+                matches!(error, LeaseError::RenewalDoesNotExtend { new_expires_at, .. }
                     if *new_expires_at == 2 * SECOND)
-                },
-            ),
-            (
-                "tick end not beyond",
-                |draft| draft.end = 2_000,
-                |error| matches!(error, LeaseError::RenewalDoesNotExtend { .. }),
-            ),
-            (
-                "no signature",
-                |draft| draft.signature.clear(),
-                |error| matches!(error, LeaseError::MissingSignature { .. }),
-            ),
-        ],
-    );
+            },
+        ),
+        (
+            "tick end not beyond",
+            |draft| draft.end = 2_000,
+            |error| matches!(error, LeaseError::RenewalDoesNotExtend { new_expires_at, .. } if *new_expires_at == 2_000),
+        ),
+    ];
+    let mut late = vec![(
+        "record past the end",
+        (|draft| draft.tick = Some(tick(2_000))) as fn(&mut Draft),
+        (|error| matches!(error, LeaseError::LeaseExpired { expired_at, .. } if *expired_at == 2 * SECOND))
+            as fn(&LeaseError) -> bool,
+    )];
+    late.extend(extends);
+    late.push(NO_SIGNATURE);
+    faults.extend(late);
+    check(write, &right(), &faults);
+
     let mut by_wall = right();
     by_wall.lease = "wall-1";
     by_wall.rate = 0;
-    check(
-        write,
-        &by_wall,
-        &[
-            ("ticks for a lease without", |draft| draft.rate = RATE, is_timing),
-            (
-                "wall end not beyond",
-                |draft| draft.wall = 2 * SECOND,
-                |error| matches!(error, LeaseError::RenewalDoesNotExtend { .. }),
-            ),
-        ],
-    );
+    let ticks: Fault = ("ticks for a lease without", |draft| draft.rate = RATE, is_timing);
+    check(write, &by_wall, &[ticks, extends[0], NO_SIGNATURE]);
 }
 
 #[test]
 fn released_is_checked_in_order() {
     let mut right = right();
     right.sender = "actor-1";
-    let write = |draft: &Draft| released(draft.lease, draft.reason);
-    let sender: Fault = (
-        "not the holder",
-        |draft| draft.sender = "registrar",
-        |error| matches!(error, LeaseError::Unauthorized { actor_id, .. } if actor_id == "registrar"),
-    );
-    let reason: Fault = (
-        "no such reason",
-        |draft| draft.reason = "BORED",
-        |error| matches!(error, LeaseError::InvalidReleaseReason { value } if value == "BORED"),
-    );
-    check(
-        write,
-        &right,
-        &[
-            (
-                "no such lease",
-                |draft| draft.lease = "lease-0",
-                |error| matches!(error, LeaseError::LeaseNotFound { .. }),
-            ),
-            sender,
-            reason,
-        ],
-    );
-    check(
-        write,
-        &right,
-        &[
-            (
-                "ended",
-                |draft| draft.lease = "ended-1",
-                |error| matches!(error, LeaseError::LeaseAlreadyTerminal { .. }),
-            ),
-            sender,
-        ],
-    );
+    let mut faults = of_any_kind();
+    faults.extend([
+        LONG_LEASE,
+        (
+            "reason too long",
+            |draft: &mut Draft| draft.reason = LONG,
+            |error: &LeaseError| field_is(error, "release_reason"),
+        ),
+        NO_SUCH_LEASE,
+        ENDED,
+        (
+            "not the holder",
+            |draft| draft.sender = "registrar",
+            |error| matches!(error, LeaseError::Unauthorized { actor_id, .. } if actor_id == "registrar"),
+        ),
+        (
+            "no such reason",
+            |draft| draft.reason = "BORED",
+            |error| matches!(error, LeaseError::InvalidReleaseReason { value } if value == "BORED"),
+        ),
+    ]);
+    check(|draft| released(draft.lease, draft.reason), &right, &faults);
 }
 
 #[test]
 fn expired_is_checked_in_order() {
     let mut right = right();
     right.tick = Some(tick(2_000));
-    let write = |draft: &Draft| expired(draft.lease, draft.wall);
     let is_early = |error: &LeaseError| matches!(error, LeaseError::InvalidExpiration { .. });
     let timings: [Timing; 5] = [
         ("wall time before the end", |draft| draft.wall = 2 * SECOND - 1),
@@ -392,93 +367,70 @@ fn expired_is_checked_in_order() {
         }),
         ("tick before the end", |draft| draft.tick = Some(tick(1_999))),
     ];
-    for (name, spoil) in timings {
-        check(
-            write,
-            &right,
-            &[
-                (
-                    "no registrar",
-                    |draft| draft.sender = "actor-1",
-                    |error| matches!(error, LeaseError::Unauthorized { .. }),
-                ),
-                (
-                    "ended",
-                    |draft| draft.lease = "ended-1",
-                    |error| matches!(error, LeaseError::LeaseAlreadyTerminal { .. }),
-                ),
-                (name, spoil, is_early),
-            ],
-        );
-    }
-    check(
-        write,
-        &right,
-        &[
-            (
-                "no registrar",
-                |draft| draft.sender = "actor-1",
-                |error| matches!(error, LeaseError::Unauthorized { .. }),
-            ),
-            (
-                "no such lease",
-                |draft| draft.lease = "lease-0",
-                |error| matches!(error, LeaseError::LeaseNotFound { .. }),
-            ),
-            (
-                "tick before the end",
-                |draft| draft.tick = Some(tick(1_999)),
-                is_early,
-            ),
-        ],
-    );
+    let mut faults = of_any_kind();
+    faults.extend([LONG_LEASE, NO_REGISTRAR, NO_SUCH_LEASE, ENDED]);
+    faults.extend(timings.map(|(name, spoil)| (name, spoil, is_early as fn(&LeaseError) -> bool)));
+    check(|draft| expired(draft.lease, draft.wall), &right, &faults);
 }
 
 #[test]
 fn revoked_is_checked_in_order() {
-    let write = |draft: &Draft| revoked(draft.lease, draft.reason, &draft.signature);
-    let registrar: Fault = (
-        "no registrar",
-        |draft| draft.sender = "actor-1",
-        |error| matches!(error, LeaseError::Unauthorized { .. }),
+    let mut faults = of_any_kind();
+    faults.extend([
+        LONG_LEASE,
+        LONG_SIGNATURE,
+        (
+            "reason too long",
+            |draft: &mut Draft| draft.reason = LONG,
+            |error: &LeaseError| field_is(error, "reason"),
+        ),
+        NO_REGISTRAR,
+        NO_SUCH_LEASE,
+        ENDED,
+        NO_SIGNATURE,
+    ]);
+    check(
+        |draft| revoked(draft.lease, draft.reason, &draft.signature),
+        &right(),
+        &faults,
     );
-    let signature: Fault = (
-        "no signature",
-        |draft| draft.signature.clear(),
-        |error| matches!(error, LeaseError::MissingSignature { .. }),
-    );
-    let not_found: Fault = (
-        "no such lease",
-        |draft| draft.lease = "lease-0",
-        |error| matches!(error, LeaseError::LeaseNotFound { .. }),
-    );
-    let ended: Fault = (
-        "ended",
-        |draft| draft.lease = "ended-1",
-        |error| matches!(error, LeaseError::LeaseAlreadyTerminal { .. }),
-    );
-    check(write, &right(), &[registrar, not_found, signature]);
-    check(write, &right(), &[registrar, ended, signature]);
 }
 
 #[test]
-fn conflict_is_checked_for_its_sender() {
-    check(
-        |draft| conflict(draft.work, &["lease-1", "lease-2"]),
-        &right(),
-        &[
-            (
-                "no ids",
-                |draft| draft.work = "",
-                |error| field_is(error, "work_id"),
-            ),
-            (
-                "no registrar",
-                |draft| draft.sender = "actor-1",
-                |error| matches!(error, LeaseError::Unauthorized { lease_id, .. } if lease_id == "lease-1"),
-            ),
-        ],
-    );
+fn conflict_is_checked_in_order() {
+    let mut right = right();
+    right.is_conflict = true;
+    right.conflicting = 1;
+    let mut faults = of_any_kind();
+    faults.extend([
+        NO_WORK,
+        (
+            "a lease id too long",
+            |draft: &mut Draft| draft.lease = LONG,
+            |error: &LeaseError| field_is(error, "conflicting_lease_ids"),
+        ),
+        (
+            "resolution too long",
+            |draft| draft.reason = LONG,
+            |error| field_is(error, "resolution"),
+        ),
+        (
+            "too many ids",
+            |draft| draft.conflicting = 65,
+            |error| field_is(error, "conflicting_lease_ids"),
+        ),
+        (
+            "no registrar",
+            |draft| draft.sender = "actor-1",
+            |error| matches!(error, LeaseError::Unauthorized { lease_id, .. } if lease_id == "lease-1"),
+        ),
+    ]);
+    let write = |draft: &Draft| LeaseChange::Conflict {
+        work_id: draft.work.into(),
+        conflicting_lease_ids: vec![draft.lease.into(); draft.conflicting],
+        resolution: draft.reason.into(),
+    };
+    check(write, &right, &faults);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use lease::{
 };
 use proptest::prelude::*;
 
+use crate::bodies::{body, restored};
 use crate::support::{BOOT, Issue, OTHER_BOOT, RATE, conflict, expired, record, released, renewed, revoked};
 
 /// Few ids and short times, so that events meet.
@@ -257,8 +258,52 @@ fn run(steps: &[Step]) -> (LeaseReducer, usize) {
     (reducer, taken)
 }
 
+/// How many random lists: few in a plain `cargo test`, as many as the environment says in CI.
+fn lists() -> ProptestConfig {
+    let cases = std::env::var("LEASE_RANDOM_LISTS").ok();
+    ProptestConfig {
+        cases: cases.map_or(64, |cases| cases.parse().expect("a number of lists")),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+/// Does to a reducer what a step says; what is refused is none of this caller's business.
+fn step(reducer: &mut LeaseReducer, sequence: u64, step: &Step) {
+    match step {
+        Step::Event(record) => {
+            let _ = reducer.apply(record, &ReducerContext::new(sequence));
+        }
+        Step::Prune(None) => {
+            reducer.state_mut().prune_terminal_leases();
+        }
+        Step::Prune(Some(before)) => {
+            reducer.state_mut().prune_terminal_leases_before(*before);
+        }
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(lists())]
+
+    #[test]
+    fn replay_from_a_checkpoint_at_any_cut_equals_replay_from_the_first_record(steps in steps()) {
+        let mut genesis = LeaseReducer::new();
+        let mut checkpoints = vec![body(&genesis)];
+        for (sequence, todo) in (1..).zip(&steps) {
+            step(&mut genesis, sequence, todo);
+            checkpoints.push(body(&genesis));
+        }
+        let expected = body(&genesis);
+        for (cut, checkpoint) in checkpoints.iter().enumerate() {
+            let mut resumed = restored(checkpoint);
+            for (sequence, todo) in (1..).zip(&steps).skip(cut) {
+                step(&mut resumed, sequence, todo);
+            }
+            prop_assert_eq!(resumed.state(), genesis.state(), "cut at {}", cut);
+            prop_assert_eq!(&body(&resumed), &expected, "cut at {}", cut);
+        }
+    }
 
     #[test]
     fn any_list_of_events_keeps_the_state_consistent(steps in steps()) {

@@ -2,6 +2,10 @@
 //! it.
 
 #[cfg(feature = "work")]
+#[doc = include_str!("checkpoints.md")]
+pub mod checkpoints {}
+
+#[cfg(feature = "work")]
 #[doc = include_str!("events.md")]
 pub mod events {}
 

@@ -21,7 +21,7 @@ const MAGIC: &[u8; 8] = b"LEASECKP";
 /// The form written here, and the newest that is read.
 const FORMAT: u32 = 1;
 
-/// A reducer whose state can be written down and taken up again.
+/// A reducer whose state can be written down and taken up again; see [`docs::checkpoints`](crate::docs::checkpoints).
 ///
 /// `decode` gives a state equal to the one that `encode` saw, and equal states encode to equal bytes: write maps in
 /// order, and nothing that depends on how the state came about. What the reducer was configured with is not state;
