@@ -146,6 +146,11 @@ mod tests {
         nothing_is_lost("copying");
     }
 
+    #[test]
+    fn a_power_cut_while_history_is_sealed_breaks_no_promise() {
+        nothing_is_lost("sealing");
+    }
+
     /// The images can show losses: each kind of sync is missed if it is left out.
     #[test]
     fn on_a_disk_that_only_claims_to_sync_promises_are_broken() {

@@ -5,7 +5,7 @@
 //! trace with holes proves nothing.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     ffi::OsStr,
     fs,
     io::{BufRead, BufReader},
@@ -108,6 +108,7 @@ const SAID: &str = "said";
 fn read(root: &Path, log: impl BufRead) -> Vec<Event> {
     let mut events = Vec::new();
     let mut unfinished = HashMap::new();
+    let mut sought: HashSet<PathBuf> = HashSet::new();
     for (number, line) in log.split(b'\n').enumerate() {
         let line = String::from_utf8(line.unwrap()).unwrap();
         let (thread, line) = line.split_once(' ').unwrap();
@@ -116,7 +117,12 @@ fn read(root: &Path, log: impl BufRead) -> Vec<Event> {
             if let Some(number) = unfinished.remove(thread) {
                 events.push(end(number, rest));
             }
+        } else if line.starts_with("lseek(") {
+            sought.extend(path_in(root, line.split(", ").next().unwrap()));
         } else if let Some(call) = call(root, line) {
+            if let Call::Write { path, at: None, .. } = &call {
+                assert!(!sought.contains(path), "where {path:?} is written is not known");
+            }
             events.push(Event::Begin(number, call));
             if line.ends_with("<unfinished ...>") {
                 unfinished.insert(thread.to_owned(), number);
@@ -141,14 +147,7 @@ fn end(number: usize, line: &str) -> Event {
 fn call(root: &Path, line: &str) -> Option<Call> {
     let (name, rest) = line.split_once('(')?;
     let arguments: Vec<&str> = rest.split(", ").collect();
-    // Of a descriptor, or of a string.
-    let path = |index: usize| {
-        let path = PathBuf::from(OsStr::from_bytes(&bytes(arguments[index])));
-        let inside = path.strip_prefix(root).ok()?.to_owned();
-        // The index of the log is shared memory, which no power cut leaves, and what has no name is gone anyway.
-        let lost = arguments[index].contains("(deleted)") || inside.to_string_lossy().ends_with("-shm");
-        (!lost).then_some(inside)
-    };
+    let path = |index: usize| path_in(root, arguments[index]);
     let number = |index: usize| -> usize {
         let digits = arguments[index].split([')', ' ']).next().unwrap();
         digits.parse().unwrap_or_else(|_| panic!("{digits} in {name}"))
@@ -202,6 +201,15 @@ fn call(root: &Path, line: &str) -> Option<Call> {
         }
     };
     Some(call)
+}
+
+/// The path in `root` that a descriptor or a string names.
+fn path_in(root: &Path, argument: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(OsStr::from_bytes(&bytes(argument)));
+    let inside = path.strip_prefix(root).ok()?.to_owned();
+    // The index of the log is shared memory, which no power cut leaves, and what has no name is gone anyway.
+    let is_lost = argument.contains("(deleted)") || inside.to_string_lossy().ends_with("-shm");
+    (!is_lost).then_some(inside)
 }
 
 /// The bytes between quotes, or between the angle brackets behind a descriptor; none in any other argument.

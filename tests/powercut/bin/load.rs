@@ -12,7 +12,8 @@
 //! | `copied N C` | the ledger `C` is durable, and so are its records up to `N` |
 
 use std::{
-    error::Error, fs, os::unix::fs::DirBuilderExt, path::Path, process::Command, thread, time::Duration,
+    error::Error, fs, io::ErrorKind, os::unix::fs::DirBuilderExt, path::Path, process::Command, thread,
+    time::Duration,
 };
 
 use lease::{
@@ -44,6 +45,7 @@ fn lead(load: &str, place: &Path) -> Outcome {
         ],
         "filling" => &[&["fill", "fill"], &["fill", "note"]],
         "copying" => &[&["note", "copy"], &["copy", "note"]],
+        "sealing" => &[&["lease", "buffer"], &["seal", "lease"], &["seal"]],
         other => return Err(format!("no load is called {other}").into()),
     };
     if load == "filling" {
@@ -76,6 +78,7 @@ fn play(role: &str, place: &Path) -> Outcome {
         "note" => note(&path, 2, 6, 300),
         // The log is moved into the database when it has 16 MiB.
         "fill" => note(&path, 2, 5, 900_000),
+        "seal" => seal(&path),
         "copy" => copy(&path, place),
         other => Err(format!("no role is called {other}").into()),
     }
@@ -83,7 +86,10 @@ fn play(role: &str, place: &Path) -> Outcome {
 
 /// Issues some leases and ends most of them.
 fn lease(path: &Path, durability: Durability) -> Outcome {
-    let registrar = Registrar::builder().durability(durability).open(path)?;
+    let registrar = Registrar::builder()
+        .durability(durability)
+        .checkpoint_interval(7)
+        .open(path)?;
     println!("epoch {}", registrar.ledger().epoch()?);
     for number in 0..5 {
         let work = format!("work/{}/{number}", std::process::id());
@@ -140,6 +146,22 @@ fn say_synced(head: &Head) {
         "synced {} {first:02x}{second:02x}{third:02x}{fourth:02x}",
         head.sequence
     );
+}
+
+/// Seals the history so far.
+fn seal(path: &Path) -> Outcome {
+    let registrar = Registrar::builder().checkpoint_interval(7).open(path)?;
+    println!("epoch {}", registrar.ledger().epoch()?);
+    // As if another process had been killed before it made the folder's name durable.
+    if let Err(error) = fs::DirBuilder::new().mode(0o700).create(path.join("sealed"))
+        && error.kind() != ErrorKind::AlreadyExists
+    {
+        return Err(error.into());
+    }
+    let sealed = registrar.seal()?;
+    say_synced(&sealed.head());
+    registrar.close().wait()?;
+    Ok(())
 }
 
 /// Backs the ledger up beside itself.

@@ -82,7 +82,7 @@ impl SqliteLedger {
         let folder = directory.file(seals::FOLDER);
         let failed = |error| LedgerError::io("create the directory", &folder, error);
         match DirBuilder::new().mode(0o700).create(&folder) {
-            Ok(()) => sync_directory(directory.path())?,
+            Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let metadata = folder.symlink_metadata().map_err(failed)?;
                 if !metadata.is_dir() {
@@ -91,6 +91,8 @@ impl SqliteLedger {
             }
             Err(error) => return Err(failed(error)),
         }
+        // Also of a folder that is there: whoever made it may not have lived to do this.
+        sync_directory(directory.path())?;
         Ok(folder)
     }
 
