@@ -45,13 +45,15 @@ impl<'row> Side<'row> {
     }
 }
 
-/// How often each row is run.
-const ROUNDS: usize = 101;
+/// How often a row is run whose rounds are long.
+const ROUNDS: usize = 15;
+/// How often a row is run whose rounds are so short that few of them are interrupted.
+const SHORT_ROUNDS: usize = 101;
 
 /// Prints the head of a table.
 pub fn head(title: &str) {
     println!(
-        "\n{title}: medians of {ROUNDS} interleaved rounds, ns per operation; spread is the middle half of the ratios"
+        "\n{title}: medians of interleaved rounds, ns per operation; spread is the middle half of the ratios"
     );
     println!(
         "{:<46} {:<18} {:>8} {:>7} {:>14} {:>7}  verdict",
@@ -74,12 +76,25 @@ pub fn is_wanted(name: &str) -> bool {
 /// # Panics
 ///
 /// Without sides.
-pub fn row(name: &str, mut sides: Vec<Side<'_>>) -> usize {
+pub fn row(name: &str, sides: Vec<Side<'_>>) -> usize {
+    rounds(ROUNDS, name, sides)
+}
+
+/// As [`row`], for rounds of some 100 µs.
+///
+/// # Panics
+///
+/// Without sides.
+pub fn short_row(name: &str, sides: Vec<Side<'_>>) -> usize {
+    rounds(SHORT_ROUNDS, name, sides)
+}
+
+fn rounds(rounds: usize, name: &str, mut sides: Vec<Side<'_>>) -> usize {
     if !is_wanted(name) {
         return 0;
     }
     let mut times: Vec<Vec<Nanos>> = vec![Vec::new(); sides.len()];
-    for round in 0..=ROUNDS {
+    for round in 0..=rounds {
         for turn in 0..sides.len() {
             let side = (turn + round) % sides.len();
             let time = (sides[side].round)();

@@ -5,7 +5,9 @@ mod resident;
 mod two_threads;
 mod waiting;
 
-use lease_benches::head;
+use std::hint::black_box;
+
+use lease_benches::{Nanos, Side, head};
 
 /// An object of 64 bytes.
 pub(crate) type Payload = [u64; 8];
@@ -45,14 +47,33 @@ impl Targets {
     };
 }
 
+/// A value that the compiler cannot know.
+pub(crate) fn payload(n: u32) -> Payload {
+    [u64::from(black_box(n)); 8]
+}
+
+/// A contestant against which there may be a goal.
+pub(crate) fn side<'row>(
+    name: &'static str,
+    target: Option<f64>,
+    round: impl FnMut() -> Nanos + 'row,
+) -> Side<'row> {
+    let side = Side::new(name, round);
+    match target {
+        Some(target) => side.target(target),
+        None => side,
+    }
+}
+
 /// Runs all rows.
 pub(crate) fn run(allocator: &str, targets: &Targets) {
-    // First, while nothing else has touched the memory.
-    let resident = resident::measure();
+    if resident::is_child() {
+        return;
+    }
     head(&format!("pool, peers on {allocator}"));
     let mut missed = one_thread::run(targets);
     missed += two_threads::run(targets);
     missed += waiting::run();
-    missed += resident::print(&resident);
+    missed += resident::run();
     println!("{missed} targets missed");
 }

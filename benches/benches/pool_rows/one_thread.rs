@@ -2,32 +2,23 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use crossbeam_epoch::Atomic;
 use lease::{Pool, StrongLease};
-use lease_benches::{Nanos, Side, each, row, since};
+use lease_benches::{Nanos, Side, each, row, short_row, since};
 use sharded_slab::Slab;
 use slotmap::SlotMap;
 
-use super::{Payload, Targets};
+use super::{Targets, payload, side};
 
+/// Some 100 µs to a round.
 const COUNT: u32 = 20_000;
 const LIVE: u32 = 1_000_000;
 
-fn side<'row>(name: &'static str, target: Option<f64>, round: impl FnMut() -> Nanos + 'row) -> Side<'row> {
-    let side = Side::new(name, round);
-    match target {
-        Some(target) => side.target(target),
-        None => side,
-    }
-}
-
 pub(crate) fn run(targets: &Targets) -> usize {
     acquire(targets) + random_order(targets) + shared() + handles() + iterate()
-}
-
-fn payload(n: u32) -> Payload {
-    [u64::from(black_box(n)); 8]
 }
 
 fn acquire(targets: &Targets) -> usize {
@@ -35,7 +26,7 @@ fn acquire(targets: &Targets) -> usize {
     let slab = Slab::new();
     let locked = lease_peer::Pool::new();
     let mut map = SlotMap::new();
-    let mut missed = row(
+    let mut missed = short_row(
         "a acquire and release, 64 bytes",
         vec![
             Side::new("lease", || each(COUNT, |n| pool.acquire(payload(n)))),
@@ -59,7 +50,7 @@ fn acquire(targets: &Targets) -> usize {
             }),
         ],
     );
-    missed += row(
+    missed += short_row(
         "a unique",
         vec![
             Side::new("lease", || each(COUNT, |n| pool.acquire_unique(payload(n)))),
@@ -97,7 +88,7 @@ fn in_random_order<L>(order: &[usize], acquire: impl Fn(u32) -> L) -> Nanos {
 
 fn random_order(targets: &Targets) -> usize {
     let (pool, order) = (Pool::new(), order());
-    row(
+    short_row(
         "b acquire 1000, release in random order",
         vec![
             Side::new("lease", || in_random_order(&order, |n| pool.acquire(payload(n)))),
@@ -117,13 +108,13 @@ fn shared() -> usize {
     let pool = Pool::new();
     let (lease, arc) = (pool.acquire(payload(1)), Arc::new(payload(1)));
     let (weak, arc_weak) = (StrongLease::downgrade(&lease), Arc::downgrade(&arc));
-    row(
+    short_row(
         "c clone and drop",
         vec![
             Side::new("lease", || each(COUNT, |_| lease.clone())),
             Side::new("Arc", || each(COUNT, |_| Arc::clone(&arc))).target(1.03),
         ],
-    ) + row(
+    ) + short_row(
         "d weak lock and drop",
         vec![
             Side::new("lease", || each(COUNT, |_| weak.lock())),
@@ -133,23 +124,34 @@ fn shared() -> usize {
 }
 
 fn handles() -> usize {
-    let (pool, slab) = (Pool::new(), Slab::new());
+    let (pool, slab, arc) = (Pool::new(), Slab::new(), Arc::new(payload(1)));
     let lease = pool.acquire(payload(1));
     let handle = black_box(StrongLease::handle(&lease));
     let key = black_box(slab.insert(payload(1)).expect("room"));
+    let weak = Arc::downgrade(&arc);
     let stale = StrongLease::handle(&pool.acquire(payload(2)));
     let stale_key = slab.insert(payload(2)).expect("room");
     slab.remove(stale_key);
-    row(
+    let stale_weak = Arc::downgrade(&Arc::new(payload(2)));
+    let pinned = Atomic::new(payload(1));
+    let missed = short_row(
         "e handle to lease, hit",
         vec![
             Side::new("lease", || each(COUNT, |_| pool.lock(black_box(handle)))),
             Side::new("sharded-slab", || {
-                each(COUNT, |_| slab.get(black_box(key)).is_some())
+                each(COUNT, |_| slab.get(black_box(key)).map(|guard| guard[0]))
             })
             .target(0.70),
+            Side::new("Weak", || each(COUNT, |_| weak.upgrade())),
+            Side::new("epoch-pinned read", || {
+                each(COUNT, |_| {
+                    let guard = crossbeam_epoch::pin();
+                    // SAFETY: nothing is ever retired here, so what is there stays.
+                    unsafe { pinned.load(Ordering::Acquire, &guard).as_ref() }.map(|payload| payload[0])
+                })
+            }),
         ],
-    ) + row(
+    ) + short_row(
         "e handle to lease, stale",
         vec![
             Side::new("lease", || each(COUNT, |_| pool.lock(black_box(stale)))),
@@ -157,19 +159,23 @@ fn handles() -> usize {
                 each(COUNT, |_| slab.get(black_box(stale_key)).is_some())
             })
             .target(0.55),
+            Side::new("Weak", || each(COUNT, |_| stale_weak.upgrade())),
         ],
-    )
+    );
+    // SAFETY: nobody else has the pointer.
+    drop(unsafe { pinned.into_owned() });
+    missed
 }
 
 fn iterate() -> usize {
-    let pool = Pool::new();
+    let mut pool = Pool::new();
     let leases: Vec<_> = (0..LIVE).map(|n| pool.acquire(payload(n))).collect();
     let arcs: Vec<_> = (0..LIVE).map(|n| Arc::new(payload(n))).collect();
     let mut map = SlotMap::new();
     for n in 0..LIVE {
         map.insert(payload(n));
     }
-    let timed = |sum: &dyn Fn() -> u64| {
+    let timed = |sum: &mut dyn FnMut() -> u64| {
         let start = Instant::now();
         black_box(sum());
         since(start, LIVE)
@@ -177,11 +183,23 @@ fn iterate() -> usize {
     let missed = row(
         "i iterate a million, a lease each",
         vec![
-            Side::new("lease", || timed(&|| pool.iter().map(|lease| lease[0]).sum())),
-            Side::new("Vec<Arc>", || timed(&|| arcs.iter().map(|arc| arc[0]).sum())).target(2.6),
-            Side::new("slotmap (borrows)", || {
-                timed(&|| map.values().map(|value| value[0]).sum())
+            Side::new("lease", || timed(&mut || pool.iter().map(|lease| lease[0]).sum())),
+            Side::new("Vec<Arc>", || timed(&mut || arcs.iter().map(|arc| arc[0]).sum())).target(2.6),
+        ],
+    ) + row(
+        "i iterate a million, exclusive",
+        vec![
+            Side::new("lease", || {
+                timed(&mut || {
+                    let mut sum = 0;
+                    pool.for_each(|payload| sum += payload[0]);
+                    sum
+                })
             }),
+            Side::new("slotmap", || {
+                timed(&mut || map.values().map(|value| value[0]).sum())
+            })
+            .target(1.05),
         ],
     );
     drop(leases);

@@ -10,14 +10,10 @@ use lease::Pool;
 use lease_benches::{Nanos, Side, each, row, since};
 use sharded_slab::Slab;
 
-use super::{Payload, Targets};
+use super::{Targets, payload, side};
 
 const COUNT: u32 = 200_000;
 const BURST: u32 = 256;
-
-fn payload(n: u32) -> Payload {
-    [u64::from(black_box(n)); 8]
-}
 
 /// The slower of two threads that start together.
 fn both(work: impl Fn() -> Nanos + Sync) -> Nanos {
@@ -70,16 +66,11 @@ fn handed_over<L: Send>(acquire: impl Fn(u32) -> L) -> Nanos {
     since(start, COUNT)
 }
 
-fn optional(side: Side<'_>, target: Option<f64>) -> Side<'_> {
-    match target {
-        Some(target) => side.target(target),
-        None => side,
-    }
-}
-
 pub(crate) fn run(targets: &Targets) -> usize {
     let (pool, slab) = (Pool::new(), Slab::new());
     let locked = lease_peer::Pool::new();
+    let objects = object_pool::Pool::new(64, || payload(0));
+    let deadpool = deadpool::unmanaged::Pool::from((0..64).map(payload).collect::<Vec<_>>());
     let (lease, arc) = (pool.acquire(payload(1)), Arc::new(payload(1)));
     row(
         "c2 clone and drop, two threads on one object",
@@ -91,10 +82,9 @@ pub(crate) fn run(targets: &Targets) -> usize {
         "f acquire and release, two threads",
         vec![
             Side::new("lease", || both(|| each(COUNT, |n| pool.acquire(payload(n))))),
-            optional(
-                Side::new("Arc", || both(|| each(COUNT, |n| Arc::new(payload(n))))),
-                targets.two_threads,
-            ),
+            side("Arc", targets.two_threads, || {
+                both(|| each(COUNT, |n| Arc::new(payload(n))))
+            }),
             Side::new("triomphe", || {
                 both(|| each(COUNT, |n| triomphe::Arc::new(payload(n))))
             }),
@@ -109,6 +99,24 @@ pub(crate) fn run(targets: &Targets) -> usize {
             .target(0.40),
             Side::new("lease 0.5 (locks)", || {
                 both(|| each(COUNT, |n| locked.try_get_or_new(|| payload(n))))
+            }),
+            Side::new("object-pool (locks)", || {
+                both(|| {
+                    each(COUNT, |n| {
+                        let mut object = objects.try_pull().expect("there are 64");
+                        *object = payload(n);
+                        object
+                    })
+                })
+            }),
+            Side::new("deadpool (locks)", || {
+                both(|| {
+                    each(COUNT, |n| {
+                        let mut object = deadpool.try_get().expect("there are 64");
+                        *object = payload(n);
+                        object
+                    })
+                })
             }),
             Side::new("lease unique", || {
                 both(|| each(COUNT, |n| pool.acquire_unique(payload(n))))

@@ -115,6 +115,30 @@ impl Word {
         self.0 as u32 & COUNT_AND_FLAGS as u32 == 0
     }
 
+    /// Whether there is a strong lease, and room for another: both in one comparison.
+    #[inline]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "the count is the upper part of the lower half"
+    )]
+    const fn can_be_joined(self) -> bool {
+        const ONE: u32 = STRONG_ONE as u32;
+        (self.0 as u32).wrapping_sub(ONE) < (MAX_STRONG << STRONG_SHIFT) - ONE
+    }
+
+    /// Why nobody can join this word in a generation.
+    fn why_not(self, generation: u32) -> Lookup {
+        // A free slot has the generation it will give out next.
+        let next = self.is_free() && !self.is_retired();
+        if self.generation() < generation || (self.generation() == generation && next) {
+            Lookup::NeverIssued
+        } else if self.generation() > generation || self.strong() == 0 {
+            Lookup::Stale
+        } else {
+            Lookup::Full
+        }
+    }
+
     /// The word of the same slot, free again and one generation later; if there is one.
     #[inline]
     const fn next_generation(self) -> Option<Self> {
@@ -268,11 +292,12 @@ impl ControlWord {
     pub(super) fn join_if_live(&self) -> Joined {
         let mut seen = Word(self.0.load(Ordering::Relaxed));
         loop {
-            if seen.strong() == 0 {
-                return Joined::Dead;
-            }
-            if seen.strong() >= MAX_STRONG {
-                return Joined::Full;
+            if !seen.can_be_joined() {
+                return if seen.strong() == 0 {
+                    Joined::Dead
+                } else {
+                    Joined::Full
+                };
             }
             // `Acquire` pairs with `publish` and `share`: the payload is visible to the new lease.
             match self.0.compare_exchange_weak(
@@ -292,22 +317,8 @@ impl ControlWord {
     pub(super) fn join_generation(&self, generation: u32) -> Lookup {
         let mut seen = Word(self.0.load(Ordering::Relaxed));
         loop {
-            if seen.generation() < generation {
-                return Lookup::NeverIssued;
-            }
-            if seen.generation() > generation {
-                return Lookup::Stale;
-            }
-            if seen.strong() == 0 {
-                // A free slot has the generation it will give out next.
-                return if seen.is_free() && !seen.is_retired() {
-                    Lookup::NeverIssued
-                } else {
-                    Lookup::Stale
-                };
-            }
-            if seen.strong() >= MAX_STRONG {
-                return Lookup::Full;
+            if seen.generation() != generation || !seen.can_be_joined() {
+                return seen.why_not(generation);
             }
             // `Acquire` pairs with `publish` and `share`: the payload is visible to the new lease.
             match self.0.compare_exchange_weak(
@@ -330,12 +341,14 @@ impl ControlWord {
     pub(super) fn leave(&self) -> StrongRelease {
         let before = Word(self.0.fetch_sub(STRONG_ONE, Ordering::AcqRel));
         debug_assert!(before.strong() > 0, "a lease holds one strong count");
-        if before.0 & COUNT_AND_FLAGS == STRONG_ONE {
-            StrongRelease::Plain(Word(before.0 - STRONG_ONE))
-        } else if before.strong() == 1 {
-            StrongRelease::Last(Word(before.0 - STRONG_ONE))
+        if before.0 & STRONG_MASK != STRONG_ONE {
+            return StrongRelease::Shared;
+        }
+        let left = Word(before.0 - STRONG_ONE);
+        if left.is_plain() {
+            StrongRelease::Plain(left)
         } else {
-            StrongRelease::Shared
+            StrongRelease::Last(left)
         }
     }
 

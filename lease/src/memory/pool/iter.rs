@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::iter::FusedIterator;
+use std::mem::needs_drop;
 use std::process;
 use std::ptr::NonNull;
 
@@ -37,6 +38,46 @@ impl<'pool, T, S: MemoryStrategy + 'static> Iter<'pool, T, S> {
             next_segment: 0,
             current: None,
             next_slot: 0,
+        }
+    }
+}
+
+impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
+    /// Shows all live objects to `visit`, one after another.
+    ///
+    /// Having the pool to itself keeps others from acquiring, not from using and dropping their leases: it is as weakly
+    /// consistent as [`iter`](Self::iter). But what nobody can overwrite can be looked at without a lease: where payloads
+    /// have no destructor and are not recycled, no count is touched, and the visit costs what reading the memory costs.
+    ///
+    /// ```
+    /// let mut pool = lease::Pool::new();
+    /// let leases: Vec<_> = (1..=3).map(|n| pool.acquire(n)).collect();
+    /// let mut sum = 0;
+    /// pool.for_each(|n| sum += n);
+    /// assert_eq!(sum, 6);
+    /// # drop(leases);
+    /// ```
+    pub fn for_each(&mut self, mut visit: impl FnMut(&T)) {
+        if needs_drop::<T>() || self.options.recycling.is_some() {
+            return self.iter().for_each(|lease| visit(&lease));
+        }
+        let Some(shared) = self.shared() else {
+            return;
+        };
+        let mut index = 0;
+        while let Some(segment) = shared.segment(index) {
+            // SAFETY: the pool keeps its segments while it is borrowed.
+            let slots = unsafe { Segment::typed_slots::<T>(segment) };
+            for slot in slots {
+                // SAFETY: the segment exists.
+                if unsafe { slot.word() }.read().strong() > 0 {
+                    // SAFETY: while there was a strong lease the payload was initialised. Its last lease may be dropped
+                    // meanwhile, but that runs nothing and writes nothing, and the slot is not filled again while the
+                    // pool is borrowed mutably.
+                    visit(unsafe { slot.payload::<T>().as_ref() });
+                }
+            }
+            index += 1;
         }
     }
 }

@@ -141,6 +141,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     /// # Aborts
     ///
     /// If the payload has 16,777,216 strong leases already, as [`StrongLease::clone`].
+    #[inline]
     pub fn lock(&self, handle: ControlBlockHandle<T>) -> Option<StrongLease<T>> {
         match self.try_lock(handle) {
             Ok(lease) => Some(lease),
@@ -154,6 +155,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     /// # Errors
     ///
     /// Why there is none.
+    #[inline]
     pub fn try_lock(&self, handle: ControlBlockHandle<T>) -> Result<StrongLease<T>, LockError> {
         let slot = self.locate(handle)?;
         // SAFETY: the slot is one of this pool's, whose segments stay while it is borrowed.
@@ -307,6 +309,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     }
 
     /// The slot that a handle names, if this pool has it.
+    #[inline]
     fn locate(&self, handle: ControlBlockHandle<T>) -> Result<SlotPtr, LockError> {
         if handle.is_null() {
             return Err(LockError::Null);
@@ -314,7 +317,9 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
         let place = handle.place();
         let entry = pages::entry(place.page()).ok_or(LockError::Unknown)?;
         let owner = entry.owner();
-        if owner == 0 || self.shared().is_none_or(|shared| shared.id() != owner) {
+        // The tag is the identity, at hand; but a closed pool has none.
+        let is_ours = |owner| self.shared().is_some_and(|shared| shared.id() == owner);
+        if owner == 0 || (owner != self.tag.load(Ordering::Relaxed) && !is_ours(owner)) {
             return Err(if entry.has_passed(handle.generation()) {
                 LockError::Stale
             } else if owner == 0 {

@@ -285,6 +285,29 @@ impl Segment {
         unsafe { header.slot_of(segment, index) }
     }
 
+    /// All slots of a segment whose payload type is `T`.
+    ///
+    /// # Safety
+    ///
+    /// The segment exists while the iterator is used, and has slots of type `T`.
+    pub(super) unsafe fn typed_slots<T>(segment: NonNull<Self>) -> impl Iterator<Item = SlotPtr> {
+        // `T`'s layout instead of the header's: a constant stride.
+        let layout = const { SlotLayout::of::<T>() };
+        // SAFETY: the segment exists, so its header is initialised.
+        let slots = unsafe { segment.as_ref() }.slots;
+        (0..slots).map(move |index| {
+            // SAFETY: the segment has so many slots.
+            SlotPtr(
+                unsafe {
+                    segment
+                        .cast::<u8>()
+                        .byte_add(layout.first + index * layout.stride)
+                }
+                .cast(),
+            )
+        })
+    }
+
     /// The slot of payload type `T` at this place, if one starts there.
     ///
     /// # Safety
