@@ -115,3 +115,56 @@ fn pools_that_come_and_go_do_not_mix_their_slots() {
     kept.clear();
     assert_eq!(census.alive(), 0);
 }
+
+#[test]
+fn shrinking_an_idle_pool_takes_what_other_threads_keep() {
+    let mut pool = Pool::new();
+    let mut leases: Vec<_> = (0..100_000).map(|n| Some(pool.acquire([n; 8]))).collect();
+    let handle = StrongLease::handle(leases[7].as_ref().unwrap());
+    thread::scope(|scope| {
+        let (released, is_released) = mpsc::channel();
+        let (shrunk, is_shrunk) = mpsc::channel::<()>();
+        let worker = scope.spawn(move || {
+            // The last ones, which stay with this thread, lie all over the pool's memory.
+            for first in 0..100 {
+                for lease in leases.iter_mut().skip(first).step_by(100) {
+                    *lease = None;
+                }
+            }
+            released.send(()).unwrap();
+            is_shrunk.recv().unwrap();
+        });
+        is_released.recv().unwrap();
+        assert!(pool.shrink_to_fit() > 0);
+        assert_eq!(pool.stats().bytes, 0);
+        assert!(pool.lock(handle).is_none());
+        shrunk.send(()).unwrap();
+        worker.join().unwrap();
+    });
+    let again: Vec<_> = (0..1000).map(|n| pool.acquire([n; 8])).collect();
+    assert!(pool.lock(handle).is_none());
+    assert_eq!(pool.stats().live, again.len());
+}
+
+#[test]
+fn a_thread_whose_magazine_was_taken_goes_on_with_the_pool() {
+    let mut pool = Pool::new();
+    let (to_worker, jobs) = mpsc::channel::<StrongLease<u64>>();
+    let (results, from_worker) = mpsc::channel();
+    let worker = thread::spawn(move || {
+        for lease in jobs {
+            results.send(*lease).unwrap();
+        }
+    });
+    for n in 0..100 {
+        let (one, two) = (pool.acquire(n), pool.acquire(n));
+        to_worker.send(one).unwrap();
+        to_worker.send(two).unwrap();
+        assert_eq!((from_worker.recv(), from_worker.recv()), (Ok(n), Ok(n)));
+        pool.shrink_to_fit();
+    }
+    drop(to_worker);
+    worker.join().unwrap();
+    assert_eq!(pool.stats().live, 0);
+    assert!(pool.stats().slots < 2000, "{pool:?}");
+}

@@ -104,3 +104,33 @@ fn an_iteration_that_has_ended_stays_ended() {
     assert!(iteration.next().is_none());
     drop((first, later));
 }
+
+#[test]
+fn an_exclusive_visit_sees_what_is_shared_and_counts_nothing() {
+    let mut pool = Pool::new();
+    let mut leases: Vec<_> = (0..10_000_u64).map(|n| pool.acquire(n)).collect();
+    leases.retain(|lease| **lease % 3 == 0);
+    let sole = pool.acquire_unique(1);
+    let mut seen = Vec::new();
+    pool.for_each(|n| seen.push(*n));
+    seen.sort_unstable();
+    assert!(seen.iter().eq(leases.iter().map(|lease| &**lease)));
+    assert!(leases.iter().all(|lease| StrongLease::strong_count(lease) == 1));
+    drop(sole);
+}
+
+#[test]
+fn an_exclusive_visit_keeps_payloads_that_can_end() {
+    let census = Census::default();
+    let mut pool = Pool::new();
+    let mut leases: Vec<_> = (0..10).map(|id| pool.acquire(census.member(id))).collect();
+    let mut ids = Vec::new();
+    pool.for_each(|member| {
+        // The visit's own lease keeps this one.
+        leases.retain(|lease| lease.id != member.id);
+        assert_eq!(census.alive(), 10 - ids.len());
+        ids.push(member.id);
+    });
+    assert_eq!(ids.len(), 10);
+    assert_eq!(census.alive(), 0);
+}

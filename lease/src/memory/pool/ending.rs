@@ -73,7 +73,18 @@ impl Shared {
             // use, no payload holds a lease of this pool.
             unsafe { self.discard_kept(recycling) };
         }
-        let mut store = self.store();
+        // SAFETY: every slot is free, and the caller keeps lookups out and others from taking slots.
+        unsafe { self.free_all(self.store()) };
+        Ok(())
+    }
+
+    /// Gives all segments back, also those of slots in other threads' magazines, and has a new identity after that; says
+    /// how many bytes.
+    ///
+    /// # Safety
+    ///
+    /// The pool value exists and nobody else uses it; every slot is free, and none keeps a payload.
+    unsafe fn free_all(&'static self, mut store: MutexGuard<'_, Store>) -> usize {
         // What is in other threads' magazines is stale from here on.
         self.set_id(registry::next_id());
         store.free = Vec::new();
@@ -86,11 +97,13 @@ impl Shared {
         drop(store);
         // SAFETY: every slot was free, the caller keeps lookups out, and the store has let go of the segments. The
         // strategy lives as long as the pool value.
-        unsafe { free_segments(segments, strategy) };
-        Ok(())
+        unsafe { free_segments(segments, strategy) }
     }
 
-    /// Gives back the segments whose slots are all in the store.
+    /// Gives back the segments whose slots are all in the store; if no slot is in use, all segments.
+    ///
+    /// With slots in use, those in other threads' magazines stay: a release that is under way on another thread may be
+    /// about to put its slot there, so the magazines cannot be declared stale and their slots taken.
     ///
     /// # Safety
     ///
@@ -102,10 +115,13 @@ impl Shared {
             // SAFETY: the pool value keeps the type alive, and the caller keeps others from taking slots.
             unsafe { self.discard_kept(recycling) };
         }
-        let (empty, strategy) = {
-            let mut store = self.store();
-            (store.set_empty_segments_apart(), store.strategy())
-        };
+        let mut store = self.store();
+        if store.is_idle() {
+            // SAFETY: every slot is free, and payloads that were kept are destroyed; the caller has the pool to itself.
+            return unsafe { self.free_all(store) };
+        }
+        let (empty, strategy) = (store.set_empty_segments_apart(), store.strategy());
+        drop(store);
         let next = || self.store().segments.pop();
         // SAFETY: every slot was free and the store's, the caller keeps lookups out and others from adding segments, and
         // the store lets go of them one by one. The strategy lives as long as the pool value.

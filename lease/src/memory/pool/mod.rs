@@ -243,11 +243,19 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
 
     /// Gives segments without a used slot back to the strategy; says how many bytes.
     ///
-    /// Empties this thread's cache of free slots first. What other threads have in theirs, at most 512 slots each, keeps
-    /// its segments. Sorts the list of free slots.
+    /// A pool of which nothing is on lease gives everything back. Otherwise it empties this thread's cache of free slots;
+    /// what other threads have in theirs, at most 512 slots each, keeps its segments. Visits every slot, and sorts the list
+    /// of free slots.
     pub fn shrink_to_fit(&mut self) -> usize {
+        let Some(shared) = self.shared() else {
+            return 0;
+        };
         // SAFETY: the pool value is borrowed mutably.
-        self.shared().map_or(0, |shared| unsafe { shared.shrink() })
+        let bytes = unsafe { shared.shrink() };
+        if !self.is_closed() {
+            self.tag.store(shared.id(), Ordering::Relaxed);
+        }
+        bytes
     }
 
     /// The pool's figures. Visits every slot.

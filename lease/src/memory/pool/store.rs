@@ -120,6 +120,17 @@ impl Store {
     }
 
     /// The slots in use, while none comes into use.
+    /// Whether no slot is in use, and none keeps a payload.
+    pub(super) fn is_idle(&self) -> bool {
+        let mut idle = true;
+        self.each_slot(|slot| {
+            // SAFETY: the store's segments exist.
+            let word = unsafe { slot.word() }.read();
+            idle &= word.is_free() && !word.is_kept();
+        });
+        idle
+    }
+
     pub(super) fn live_slots(&self) -> Result<Vec<LiveSlot>, AllocError> {
         let mut in_use = 0;
         self.each_slot(|slot| {
