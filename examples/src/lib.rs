@@ -1,2 +1,4 @@
-//! Nothing of its own: the programs are in `examples/`, and `tests/` runs them. Cargo wants a package to have a library
-//! or a binary.
+//! What several programs share: the picture of who held what when, and times as people read them.
+
+pub mod time;
+pub mod timeline;

@@ -144,3 +144,104 @@ fn fleet_refuses_what_it_cannot_read_or_write() {
     }
     assert!(!Path::new(&state).exists(), "a refused run leaves nothing behind");
 }
+
+/// Changes the ledger's first release behind its back, and says which record that is.
+fn tamper(ledger: &str) -> u64 {
+    let database = rusqlite::Connection::open(Path::new(ledger).join("ledger.db")).unwrap();
+    let trigger = "SELECT sql FROM sqlite_schema WHERE name = 'events_never_change'";
+    let trigger: String = database.query_row(trigger, [], |row| row.get(0)).unwrap();
+    let first = "SELECT min(sequence) FROM events WHERE event_type = 'lease.released'";
+    let first: u64 = database.query_row(first, [], |row| row.get(0)).unwrap();
+    let change = format!(
+        "DROP TRIGGER events_never_change; UPDATE events SET wall = wall + 1 WHERE sequence >= {first}; {trigger}"
+    );
+    database.execute_batch(&change).unwrap();
+    first
+}
+
+#[test]
+fn ledger_shows_what_fleet_left() {
+    let site = Site::with_files(5);
+    assert!(site.fleet(&[]).status.success());
+    let ledger = site.path("state/jobs.lease");
+    let said = |arguments: &[&str]| {
+        let output = run("ledger", arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let kept = said(&["head", &ledger]);
+    // A look needs no key.
+    std::fs::rename(format!("{ledger}/registrar.key"), site.path("away")).unwrap();
+
+    let leases = said(&["leases", &ledger]);
+    assert_eq!(leases.matches("RELEASED (COMPLETED)").count(), 5, "{leases}");
+    assert!(leases.ends_with("5 of 5 leases\n"), "{leases}");
+    let none = said(&["leases", &ledger, "--state", "active"]);
+    assert!(none.ends_with("0 of 5 leases\n"), "{none}");
+    assert_eq!(said(&["holders", &ledger]), "nobody holds anything\n");
+
+    let history = said(&["history", &ledger]);
+    assert_eq!(history.matches("lease.issued").count(), 5, "{history}");
+    assert_eq!(
+        said(&["history", &ledger, "--after", "3", "--limit", "2"])
+            .lines()
+            .count(),
+        2
+    );
+
+    assert!(said(&["verify", &ledger]).starts_with("sound: 1"));
+    assert!(said(&["verify", &ledger, "--head", kept.trim()]).contains("contains the head"));
+
+    for rows in ["holder", "work"] {
+        let file = site.path(rows);
+        said(&["timeline", &ledger, &file, "--by", rows]);
+        let picture = std::fs::read_to_string(file).unwrap();
+        assert!(picture.starts_with("<svg") && picture.ends_with("</svg>\n"));
+        assert_eq!(picture.matches("token ").count(), 5, "a bar for each lease");
+    }
+
+    let bad = tamper(&ledger);
+    let output = run("ledger", &["verify", &ledger]);
+    let said = text(&output.stderr);
+    assert!(!output.status.success());
+    assert!(said.contains(&format!("record {bad} is bad")), "{said}");
+}
+
+#[test]
+fn ledger_refuses_bad_input_in_one_line() {
+    let site = Site::with_files(1);
+    assert!(site.fleet(&[]).status.success());
+    let (ledger, nothing, other) = (
+        site.path("state/jobs.lease"),
+        site.path("nothing"),
+        site.path("tree"),
+    );
+    for (arguments, complaint) in [
+        (vec!["leases", &nothing], "there is nothing"),
+        (vec!["verify", &other], "open to other users"),
+        (
+            vec!["verify", &ledger, "--head", "lease-head-12"],
+            "no signed head",
+        ),
+        (
+            vec!["timeline", &ledger, "/no/such/place.svg"],
+            "cannot write /no/such/place.svg",
+        ),
+        (vec!["head", &nothing], "there is nothing"),
+    ] {
+        let output = run("ledger", &arguments);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(
+            said.starts_with("ledger: ") && said.lines().count() == 1,
+            "{said}"
+        );
+        assert!(said.contains(complaint), "{arguments:?}: {said}");
+    }
+    assert!(
+        !run("ledger", &["leases", &ledger, "--state", "sleepy"])
+            .status
+            .success()
+    );
+    assert!(!Path::new(&nothing).exists(), "looking makes nothing");
+}

@@ -19,7 +19,6 @@
 //! | `reading` | one file: pool, scope, owner table |
 //! | `results` | the protected table |
 //! | `report` | the figures and the proofs |
-//! | `timeline` | the picture |
 
 mod args;
 mod chaos;
@@ -29,7 +28,6 @@ mod reading;
 mod report;
 mod results;
 mod supervisor;
-mod timeline;
 mod worker;
 
 use std::process::ExitCode;

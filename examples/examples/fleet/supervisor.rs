@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use lease::Registrar;
+use lease_examples::timeline::{self, By};
 use rustix::process::Pid;
 
 use crate::args::Args;
 use crate::chaos::{Chaos, Strike};
 use crate::failure::Failure;
 use crate::results::Results;
-use crate::{input, report, timeline};
+use crate::{input, report};
 
 /// How often the supervisor looks at its workers.
 const LOOK: Duration = Duration::from_millis(20);
@@ -77,7 +78,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     };
     let proven = report::print(&jobs, &results, &before, &run)?;
     if let Some(path) = &args.timeline {
-        let picture = jobs.query(|state| timeline::draw(&state.leases()))?;
+        let picture = jobs.query(|state| timeline::draw(&state.leases(), By::Holder, jobs.clock().wall()))?;
         std::fs::write(path, picture).map_err(|error| Failure::State {
             path: path.clone(),
             error,
