@@ -73,7 +73,7 @@ macro_rules! lease_scope {
 /// ```text
 /// #[leased( CONTRACT {, OPTION} )]
 ///
-/// types      owned      capacity = N, strategy = PATH, strong = Name, weak = Name, crate = PATH
+/// types      owned      capacity = N, recycle = PATH, strategy = PATH, strong = Name, weak = Name, crate = PATH
 ///            borrowed   crate = PATH                        fields that hold the memory are marked #[lease]
 /// functions  owned      crate = PATH
 ///            scoped     scope = NAME, strategy = EXPR, hold = future|call, crate = PATH
@@ -91,8 +91,9 @@ macro_rules! lease_scope {
 /// # `owned` types
 ///
 /// The type gets a static pool of its own ([`Leased`](crate::Leased)) and the names `<Type>Lease` and `<Type>Weak` for its
-/// leases, or those that `strong` and `weak` give. `capacity` bounds the pool; `strategy` is the path of a `static` that
-/// implements [`MemoryStrategy`](crate::strategy::MemoryStrategy).
+/// leases, or those that `strong` and `weak` give. `capacity` bounds the pool; `recycle` is the path of a `fn(&mut Self)`
+/// that resets a payload, which is then kept ([`PoolBuilder::recycle`](crate::PoolBuilder::recycle)); `strategy` is the
+/// path of a `static` that implements [`MemoryStrategy`](crate::strategy::MemoryStrategy).
 ///
 /// ```
 /// use lease::{Leased, StrongLease, leased};

@@ -189,3 +189,22 @@ fn coercions_that_the_signature_allows_still_happen_in_the_body() {
     assert_eq!((painter(false).unwrap().0)(6), 42);
     assert!(painter(true).is_err());
 }
+
+#[leased(owned, recycle = Buffer::empty)]
+struct Buffer {
+    bytes: Vec<u8>,
+}
+
+impl Buffer {
+    fn empty(&mut self) {
+        self.bytes.clear();
+    }
+}
+
+#[test]
+fn a_recycled_type_keeps_its_payloads_and_resets_them() {
+    drop(Buffer::lease(Buffer { bytes: vec![7; 1000] }));
+    let again = Buffer::pool().acquire_recycled(|| panic!("one was kept"));
+    assert!(again.bytes.is_empty());
+    assert!(again.bytes.capacity() >= 1000);
+}

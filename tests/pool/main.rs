@@ -6,6 +6,7 @@ mod failures;
 mod handles;
 mod leases;
 mod model;
+mod races;
 mod recycling;
 mod regressions;
 mod shapes;

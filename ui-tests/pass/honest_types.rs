@@ -34,10 +34,16 @@ mod in_the_middle {
     use super::shadowed::*;
 
     /// Owned.
-    #[::lease::leased(owned, capacity = 4)]
+    #[::lease::leased(owned, capacity = 4, recycle = Session::reset)]
     #[derive(::std::fmt::Debug)]
     pub(crate) struct Session {
         pub(crate) user: u32,
+    }
+
+    impl Session {
+        const fn reset(&mut self) {
+            self.user = 0;
+        }
     }
 
     /// Borrowed.

@@ -24,7 +24,7 @@ const FORMS: &[(Contract, Target, &[&str])] = &[
     (
         Owned,
         Target::Type,
-        &["capacity", "strategy", "strong", "weak", "crate"],
+        &["capacity", "recycle", "strategy", "strong", "weak", "crate"],
     ),
     (Borrowed, Target::Type, &["crate"]),
     (Owned, Target::Function, &["crate"]),

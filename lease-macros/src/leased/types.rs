@@ -13,6 +13,7 @@ pub(super) fn owned(root: &TokenStream, item: &Item, ty: &TypeItem, options: &Ow
     let TypeItem { ident, .. } = ty;
     let OwnedType {
         capacity,
+        recycle,
         strategy,
         strong,
         weak,
@@ -22,6 +23,9 @@ pub(super) fn owned(root: &TokenStream, item: &Item, ty: &TypeItem, options: &Ow
     let capacity = capacity
         .as_ref()
         .map(|capacity| quote_spanned!(span=> .capacity(#capacity)));
+    let recycle = recycle
+        .as_ref()
+        .map(|recycle| quote_spanned!(span=> .recycle(#recycle)));
     let (strategy, build) = match strategy {
         None => (
             quote_spanned!(span=> #root::strategy::System),
@@ -50,7 +54,7 @@ pub(super) fn owned(root: &TokenStream, item: &Item, ty: &TypeItem, options: &Ow
             type Strategy = #strategy;
 
             fn pool() -> &'static #root::Pool<#payload, Self::Strategy> {
-                static POOL: #root::Pool<#payload, #strategy> = #root::Pool::builder()#capacity #build;
+                static POOL: #root::Pool<#payload, #strategy> = #root::Pool::builder()#capacity #recycle #build;
                 &POOL
             }
         }

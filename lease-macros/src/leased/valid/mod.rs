@@ -65,6 +65,8 @@ pub(in crate::leased) enum Form {
 pub(in crate::leased) struct OwnedType {
     /// A number or a constant.
     pub(in crate::leased) capacity: Option<Expr>,
+    /// A `fn(&mut Self)`.
+    pub(in crate::leased) recycle: Option<Path>,
     pub(in crate::leased) strategy: Option<Path>,
     pub(in crate::leased) strong: Ident,
     pub(in crate::leased) weak: Ident,
@@ -161,6 +163,7 @@ fn owned_type(item: &TypeItem, options: &mut Options, errors: &mut Errors) -> Op
     let capacity = options.expr("capacity");
     Some(Form::OwnedType(OwnedType {
         capacity: capacity.and_then(|expr| errors.keep(value::capacity(expr))),
+        recycle: options.path("recycle", errors),
         strategy: options.path("strategy", errors),
         strong: options
             .name("strong", errors)

@@ -44,7 +44,7 @@ fn every_form_is_accepted() {
     for (args, item) in [
         ("owned", TYPE),
         (
-            "owned, capacity = 8, strategy = a::B, strong = S, weak = W, crate = ::c,",
+            "owned, capacity = 8, recycle = E::reset, strategy = a::B, strong = S, weak = W, crate = ::c,",
             TYPE,
         ),
         ("owned", "enum E { A }"),
@@ -144,7 +144,7 @@ fn all_errors_of_one_use_are_told_together() {
             "option `strong` needs a value",
             "`ttl` is an option of `exclusive` functions: `owned` types take `capacity`",
             "`scope` is an option of `scoped` functions",
-            "unknown option `colour`: `owned` types take `capacity`, `strategy`, `strong`, `weak` or `crate`",
+            "unknown option `colour`: `owned` types take `capacity`, `recycle`, `strategy`, `strong`, `weak` or `crate`",
             "`capacity` expects a number, found a string",
             "`weak` expects a name, found a number",
         ],

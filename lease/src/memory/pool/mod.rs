@@ -29,6 +29,8 @@ mod registry;
 mod release;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod retirement;
+#[cfg(all(test, shuttle))]
+mod schedules;
 mod segment;
 mod shared;
 mod stats;
