@@ -138,6 +138,20 @@ fn a_stranger_s_lease_has_the_same_patience_from_a_checkpoint() {
 }
 
 #[test]
+fn a_checkpoint_can_be_asked_for() {
+    let ledger: Arc<dyn Ledger> = Arc::new(MemoryLedger::new());
+    let clock = ManualClock::new();
+    let registrar = at(&clock, 0).on(Arc::clone(&ledger)).unwrap();
+    busy_day(&registrar, &clock);
+    assert_eq!(ledger.checkpoints(VIEW).unwrap(), []);
+    registrar.checkpoint().unwrap();
+    assert_eq!(
+        ledger.checkpoints(VIEW).unwrap(),
+        [ledger.head().unwrap().sequence]
+    );
+}
+
+#[test]
 fn interval_0_writes_none() {
     let (path, _root) = place();
     let clock = ManualClock::new();

@@ -10,7 +10,7 @@ use crate::sync::{
     atomic::{AtomicBool, Ordering::Relaxed},
     lock, thread,
 };
-use crate::work::ledger::Ledger;
+use crate::work::ledger::{Ledger, LedgerError};
 use crate::work::registrar::core::Core;
 use crate::work::registrar::projection::Projection;
 use crate::work::registrar::{PublicKey, resume};
@@ -76,19 +76,33 @@ impl Core {
         {
             return;
         }
-        let writing = Writing {
-            ledger: Arc::clone(&self.ledger),
-            own: self.signer().public_key(),
-            now: self.clock.tick(),
-            since: progress.last,
-            is_over: Arc::clone(&checkpoints.is_over),
-        };
+        let writing = self.writing();
+        let since = progress.last;
         progress.last = head;
         // Without a thread to spare there is no checkpoint this time.
         progress.writing = thread::Builder::new()
             .name("lease-state".to_owned())
-            .spawn(move || writing.run())
+            .spawn(move || {
+                // What fails is left to the next time.
+                if !writing.is_behind_others(since) {
+                    let _ = writing.run();
+                }
+            })
             .ok();
+    }
+
+    /// Writes a checkpoint of everything that is in the ledger by now.
+    pub(super) fn checkpoint_now(&self) -> Result<(), LedgerError> {
+        self.writing().run()
+    }
+
+    fn writing(&self) -> Writing {
+        Writing {
+            ledger: Arc::clone(&self.ledger),
+            own: self.signer().public_key(),
+            now: self.clock.tick(),
+            is_over: Arc::clone(&self.checkpoints.is_over),
+        }
     }
 }
 
@@ -97,28 +111,23 @@ struct Writing {
     ledger: Arc<dyn Ledger>,
     own: PublicKey,
     now: Tick,
-    /// Where the last one stood that this registrar knew of.
-    since: u64,
     is_over: Arc<AtomicBool>,
 }
 
 impl Writing {
-    fn run(self) {
-        let newest = self.ledger.checkpoints(resume::NAME).unwrap_or_default();
-        if newest.first().is_some_and(|newest| *newest > self.since) {
-            // Another process was faster.
-            return;
-        }
+    /// Whether another process has written one since this registrar's last.
+    fn is_behind_others(&self, since: u64) -> bool {
+        let kept = self.ledger.checkpoints(resume::NAME).unwrap_or_default();
+        kept.first().is_some_and(|newest| *newest > since)
+    }
+
+    fn run(&self) -> Result<(), LedgerError> {
         let mut view = Projection::resume(&*self.ledger, 1, Some(self.own), self.now);
-        loop {
-            match view.read_page(&*self.ledger, self.now) {
-                _ if self.is_over.load(Relaxed) => return,
-                Ok(true) => {}
-                Ok(false) => break,
-                // The next time, perhaps.
-                Err(_) => return,
+        while view.read_page(&*self.ledger, self.now)? {
+            if self.is_over.load(Relaxed) {
+                return Ok(());
             }
         }
-        let _ = view.save(&*self.ledger);
+        view.save(&*self.ledger)
     }
 }

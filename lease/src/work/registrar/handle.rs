@@ -303,6 +303,18 @@ impl Registrar {
         self.retire(old).wait()
     }
 
+    /// Writes a checkpoint of the ledger as it is now, for whoever opens it next; see
+    /// [`checkpoint_interval`](RegistrarBuilder::checkpoint_interval). Blocks until it is on disk; commands go on meanwhile.
+    ///
+    /// Cost: reading what was appended since the last checkpoint, and writing every lease that was not pruned.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistrarError::Ledger`] when the ledger cannot be read, or the checkpoint not be written.
+    pub fn checkpoint(&self) -> Result<(), RegistrarError> {
+        Ok(self.core().checkpoint_now()?)
+    }
+
     /// Takes no more commands, does what is queued, among it what dropped claims left, and syncs.
     ///
     /// This closes the registrar for all its handles. Claims that are still held are not renewed any more; release or
