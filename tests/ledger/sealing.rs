@@ -269,6 +269,24 @@ fn a_record_that_was_altered_is_not_sealed() {
 }
 
 #[test]
+fn a_folder_that_cannot_be_written_leaves_everything_as_it_was() {
+    let (path, _root) = place();
+    let ledger = SqliteLedger::open(&path).unwrap();
+    let head = fill(&ledger, 20);
+    fs::write(path.join("sealed"), "in the way").unwrap();
+    assert!(matches!(ledger.seal(&head, b""), Err(LedgerError::Linked { .. })));
+    fs::remove_file(path.join("sealed")).unwrap();
+    // No file can be made under a name that a directory with something in it has.
+    fs::create_dir_all(path.join("sealed/unfinished/in-the-way")).unwrap();
+    assert!(matches!(ledger.seal(&head, b""), Err(LedgerError::Io { .. })));
+    assert_eq!(ledger.seals().unwrap(), []);
+    assert_eq!(ledger.read(0, 99).unwrap().len(), 20);
+    fs::remove_dir_all(path.join("sealed/unfinished")).unwrap();
+    ledger.seal(&head, b"").unwrap();
+    assert_eq!(ledger.verify(&mut ()).unwrap(), head);
+}
+
+#[test]
 fn a_freed_or_a_stray_key_of_a_sealed_record_is_named() {
     for (statements, sequence, words) in [
         (

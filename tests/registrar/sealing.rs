@@ -1,5 +1,6 @@
 //! A registrar's history that is sealed, and leases that are forgotten.
 
+use std::fs;
 use std::sync::Arc;
 use std::thread;
 
@@ -72,6 +73,48 @@ fn a_sealed_ledger_goes_on_as_before() {
     assert_eq!(
         Viewer::open(&path).unwrap().verify().unwrap(),
         again.verify().unwrap()
+    );
+}
+
+#[test]
+fn sealing_leaves_a_checkpoint_so_that_opening_reads_no_sealed_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.lease");
+    let registrar = Registrar::open(&path).unwrap();
+    work(&registrar, 20);
+    let held = registrar.issue("held", TTL).wait().unwrap();
+    let sealed = registrar.seal().unwrap();
+    registrar.renew(&held.lease_id, TTL * 2).wait().unwrap();
+    let kept = registrar.ledger().checkpoints("lease-registrar-view").unwrap();
+    assert_eq!(kept, [sealed.sequence()]);
+    registrar.close().wait().unwrap();
+    let state = registrar.query(Clone::clone).unwrap();
+    drop(registrar);
+    // Only the last block of the file is whole enough to be read, and only the last record of that is needed.
+    let file = fs::read_dir(path.join("sealed"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let mut bytes = fs::read(&file).unwrap();
+    let at = bytes.windows(6).position(|bytes| bytes == b"work-0").unwrap();
+    bytes[at] = b'W';
+    fs::write(&file, bytes).unwrap();
+    let again = Registrar::open(&path).unwrap();
+    assert!(again.query(|resumed| *resumed == state).unwrap());
+    again.renew(&held.lease_id, TTL * 3).wait().unwrap();
+    assert_eq!(named(&again).0, 2);
+    drop(again);
+
+    let none = Registrar::builder().checkpoint_interval(0);
+    let other = folder.path().join("other.lease");
+    let registrar = none.open(&other).unwrap();
+    work(&registrar, 2);
+    registrar.seal().unwrap();
+    assert_eq!(
+        registrar.ledger().checkpoints("lease-registrar-view").unwrap(),
+        [0; 0]
     );
 }
 

@@ -36,6 +36,15 @@ pub(crate) fn verify(
     now: Tick,
     kept: Option<&SignedHead>,
 ) -> Result<Head, RegistrarError> {
+    Ok(replay(ledger, now, kept)?.head())
+}
+
+/// The same, and returns the view of the ledger as it stands there.
+pub(crate) fn replay(
+    ledger: &dyn Ledger,
+    now: Tick,
+    kept: Option<&SignedHead>,
+) -> Result<Projection, RegistrarError> {
     if let Some(kept) = kept {
         check_ledger(ledger, kept)?;
     }
@@ -46,13 +55,8 @@ pub(crate) fn verify(
             public_key: kept.public_key(),
         }
         .into()),
-        _ => Ok(projection.head()),
+        _ => Ok(projection),
     }
-}
-
-/// The view of a ledger in which every record is sound.
-pub(crate) fn replay(ledger: &dyn Ledger, now: Tick) -> Result<Projection, RegistrarError> {
-    Ok(walk(ledger, now, None)?.0)
 }
 
 /// Also says whether the key of `kept` was trusted where that was signed.

@@ -43,6 +43,11 @@ impl Checkpoints {
         }
     }
 
+    /// Whether any are written at all.
+    pub(super) const fn are_wanted(&self) -> bool {
+        self.interval > 0
+    }
+
     /// Writes no more, and waits for the one that is being written to be given up or done.
     pub(super) fn end(&self) {
         // Nothing but the wish to be done with it depends on when this is seen.
@@ -59,7 +64,7 @@ impl Core {
     /// Starts a checkpoint if one is due.
     pub(super) fn checkpoint_if_due(&self) {
         let checkpoints = &self.checkpoints;
-        if checkpoints.interval == 0 {
+        if !checkpoints.are_wanted() {
             return;
         }
         let (head, leases) = {

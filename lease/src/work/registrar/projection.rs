@@ -243,8 +243,12 @@ impl Projection {
     ) -> Result<Option<Statement>, String> {
         let change = match self.step(record) {
             Step::Change(change) => change,
+            Step::Nothing => return Ok(None),
             // What cannot be read was never applied, so nothing hangs on it.
-            Step::Nothing | Step::Unreadable(_) => return Ok(None),
+            Step::Unreadable(error) => {
+                self.refusals.note(record.sequence, error.into());
+                return Ok(None);
+            }
             Step::Refused(reason) => return Err(reason.to_owned()),
         };
         let lease = self.state().get(lease_id_of(&change));
@@ -256,7 +260,9 @@ impl Projection {
             }
         };
         // What the rules refuse was signed all the same.
-        let _ = self.change(&change, record, now);
+        if let Err(refusal) = self.change(&change, record, now) {
+            self.refusals.note(record.sequence, refusal);
+        }
         Ok(statement)
     }
 

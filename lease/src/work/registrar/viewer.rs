@@ -79,7 +79,7 @@ impl Viewer {
         let snapshot = {
             let mut projection = lock(&self.projection);
             if projection.head() == Head::default()
-                && let Ok(verified) = audit::replay(&*self.ledger, self.clock.tick())
+                && let Ok(verified) = audit::replay(&*self.ledger, self.clock.tick(), None)
             {
                 *projection = verified;
             }
