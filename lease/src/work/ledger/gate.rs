@@ -13,8 +13,15 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// A lock that gives up after a while.
 #[derive(Debug)]
 pub(super) struct Gate {
-    held: Mutex<bool>,
+    state: Mutex<State>,
     left: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    is_held: bool,
+    /// How many wait: with none, whoever leaves need not ask the system to wake somebody.
+    waiting: usize,
 }
 
 /// Holds the gate; dropping it lets the next one in.
@@ -24,7 +31,10 @@ pub(super) struct Inside<'a>(&'a Gate);
 impl Gate {
     pub(super) fn new() -> Self {
         Self {
-            held: Mutex::new(false),
+            state: Mutex::new(State {
+                is_held: false,
+                waiting: 0,
+            }),
             left: Condvar::new(),
         }
     }
@@ -32,23 +42,28 @@ impl Gate {
     /// Waits until nobody is inside; `None` if that took longer than `patience`.
     pub(super) fn enter(&self, patience: Duration) -> Option<Inside<'_>> {
         let asked = Instant::now();
-        let mut held = lock(&self.held);
-        while *held {
+        let mut state = lock(&self.state);
+        while state.is_held {
             let left = patience.checked_sub(asked.elapsed())?;
-            held = match self.left.wait_timeout(held, left) {
-                Ok((held, _)) => held,
+            state.waiting += 1;
+            state = match self.left.wait_timeout(state, left) {
+                Ok((state, _)) => state,
                 Err(poisoned) => poisoned.into_inner().0,
             };
+            state.waiting -= 1;
         }
-        *held = true;
+        state.is_held = true;
         Some(Inside(self))
     }
 }
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
-        *lock(&self.0.held) = false;
-        self.0.left.notify_one();
+        let mut state = lock(&self.0.state);
+        state.is_held = false;
+        if state.waiting > 0 {
+            self.0.left.notify_one();
+        }
     }
 }
 

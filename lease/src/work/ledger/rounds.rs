@@ -20,6 +20,8 @@ struct State<E> {
     /// The number of the last round that ended well.
     ended: u64,
     running: bool,
+    /// How many wait: with none, nobody has to be woken.
+    waiting: usize,
     failed: Option<E>,
 }
 
@@ -30,6 +32,7 @@ impl<E: Clone> Rounds<E> {
                 begun: 0,
                 ended: 0,
                 running: false,
+                waiting: 0,
                 failed: None,
             }),
             changed: Condvar::new(),
@@ -71,11 +74,14 @@ impl<E: Clone> Rounds<E> {
         }
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State<E>>) -> MutexGuard<'a, State<E>> {
-        match self.changed.wait(state) {
+    fn wait<'a>(&self, mut state: MutexGuard<'a, State<E>>) -> MutexGuard<'a, State<E>> {
+        state.waiting += 1;
+        let mut state = match self.changed.wait(state) {
             Ok(state) => state,
             Err(poisoned) => poisoned.into_inner(),
-        }
+        };
+        state.waiting -= 1;
+        state
     }
 
     fn lead<'a>(
@@ -96,7 +102,9 @@ impl<E: Clone> Rounds<E> {
                 state.failed.get_or_insert(reason);
             }
         }
-        self.changed.notify_all();
+        if state.waiting > 0 {
+            self.changed.notify_all();
+        }
         state
     }
 }

@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
+use std::mem;
 
 use crate::sync::{Arc, Condvar, Mutex, OnceLock, lock};
 use crate::work::clock::Clock;
@@ -47,6 +48,8 @@ type Ending = Arc<dyn Fn() + Send + Sync>;
 #[derive(Default)]
 pub(super) struct Queue {
     pub(super) commands: VecDeque<Queued>,
+    /// The writer waits for something to do; else it looks here by itself, and need not be woken.
+    pub(super) is_idle: bool,
     /// No more commands are taken; the writer does what is queued and ends.
     pub(super) is_closed: bool,
     /// The writer has ended.
@@ -135,8 +138,11 @@ impl Core {
         }
         let at = place(&queue.commands);
         queue.commands.insert(at, queued);
+        let is_idle = mem::take(&mut queue.is_idle);
         drop(queue);
-        self.arrived.notify_one();
+        if is_idle {
+            self.arrived.notify_one();
+        }
     }
 
     /// Takes no more commands; answers once everything queued is done and on disk.

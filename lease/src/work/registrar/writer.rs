@@ -195,8 +195,9 @@ impl Core {
         (queue.commands.drain(..).collect(), queue.is_closed)
     }
 
-    fn sleep<'a>(&self, queue: MutexGuard<'a, Queue>, nap: Option<Duration>) -> MutexGuard<'a, Queue> {
-        match nap {
+    fn sleep<'a>(&self, mut queue: MutexGuard<'a, Queue>, nap: Option<Duration>) -> MutexGuard<'a, Queue> {
+        queue.is_idle = true;
+        let mut queue = match nap {
             Some(nap) => match self.arrived.wait_timeout(queue, nap) {
                 Ok((queue, _)) => queue,
                 Err(poisoned) => poisoned.into_inner().0,
@@ -205,7 +206,9 @@ impl Core {
                 Ok(queue) => queue,
                 Err(poisoned) => poisoned.into_inner(),
             },
-        }
+        };
+        queue.is_idle = false;
+        queue
     }
 
     /// Takes those out of the lines whose work item may be free, and those who have waited long enough: they get a
