@@ -2,9 +2,11 @@
 
 use std::hint::black_box;
 use std::path::Path;
+use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use lease::ledger::{Ledger as _, NewRecord, SqliteLedger};
+use lease::ledger::{Ledger, NewRecord, SqliteLedger};
 use lease::{
     Durability, EventRecord, LeaseReducer, Reducer as _, ReducerContext, Registrar, Replayer, Signer,
 };
@@ -21,6 +23,15 @@ const ROUNDS: usize = 7;
 /// Leases of three events each.
 const LEASES: u64 = 100_000;
 
+/// Live leases of a ledger that is opened.
+const LIVE: u64 = 1_000_000;
+
+/// How often it is opened from its checkpoint.
+const OPENINGS: usize = 3;
+
+/// Under which name a registrar keeps its checkpoints.
+const VIEW: &str = "lease-registrar-view";
+
 /// Leases that are really signed, of one event each.
 const SIGNED: u32 = 20_000;
 
@@ -35,6 +46,9 @@ pub(crate) fn run(room: &Room) -> usize {
     }
     if is_wanted("replay, file") {
         missed += from_file("replay, file", room);
+    }
+    if is_wanted("open, a million") {
+        missed += from_checkpoint("open, a million", room);
     }
     if is_wanted("verify, signatures") {
         signatures("verify, signatures", room);
@@ -110,7 +124,7 @@ fn from_file(row: &str, room: &Room) -> usize {
     let mut open = || {
         let registrar = Registrar::builder()
             .signer(signer.clone())
-            .on(std::sync::Arc::new(ledger.clone()))
+            .on(Arc::new(ledger.clone()))
             .expect("its own key");
         black_box(&registrar);
     };
@@ -141,6 +155,48 @@ fn from_file(row: &str, room: &Room) -> usize {
     drop(ledger);
     room.clear("history");
     missed
+}
+
+/// Opens a ledger with a million live leases, once from its start, and from its checkpoint as soon as that has been
+/// written.
+fn from_checkpoint(row: &str, room: &Room) -> usize {
+    let folder = room.path("million");
+    let signer = Signer::generate();
+    write(&folder, &signer, LIVE, Ending::Held);
+    let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(&folder).expect("the ledger just written"));
+    let open = |interval| {
+        let builder = Registrar::builder()
+            .signer(signer.clone())
+            .checkpoint_interval(interval);
+        let start = Instant::now();
+        let registrar = builder.on(Arc::clone(&ledger)).expect("its own key");
+        let elapsed = start.elapsed().as_secs_f64();
+        let live = registrar.query(|state| state.active_count() as u64);
+        assert_eq!(live.expect("a ledger that can be read"), LIVE);
+        (elapsed, registrar)
+    };
+    let (replayed, first) = open(LIVE);
+    let deadline = Instant::now() + Duration::from_mins(3);
+    while ledger
+        .checkpoints(VIEW)
+        .expect("a ledger that can be read")
+        .is_empty()
+    {
+        assert!(Instant::now() < deadline, "no checkpoint is written");
+        thread::sleep(Duration::from_millis(100));
+    }
+    drop(first);
+    let resumed = [(); OPENINGS].map(|()| open(0).0);
+    drop(ledger);
+    room.clear("million");
+    report::line(
+        row,
+        "checkpoint, to a replay",
+        &resumed,
+        &[replayed; OPENINGS],
+        "s",
+        Goal::AtMost(0.1),
+    )
 }
 
 /// A ledger with such a history; says how many records it has.
