@@ -8,6 +8,11 @@ use super::{magazine, segment};
 use crate::memory::strategy::{MemoryStrategy, System};
 use crate::sync::const_fn;
 
+/// The capacity up to which a pool has all its free slots in one place.
+const SMALL: usize = 1024;
+/// The least number of shelves that a pool's capacity fills.
+const PARTS: usize = 64;
+
 /// Describes a [`Pool`]: its capacity and its segments. Usable in a `const`.
 ///
 /// ```
@@ -64,6 +69,10 @@ impl<T> PoolBuilder<T> {
     }
 
     /// Bounds the pool: at most `slots` objects on lease at a time. A weak lease keeps its slot in use.
+    ///
+    /// No thread keeps free slots to itself. A pool of more than 1,024 slots spreads them over shelves with locks of their
+    /// own, of 1/64 of the capacity at most; whoever finds no slot looks at all of them, and while somebody waits a release
+    /// hands its slot over directly.
     pub const fn capacity(mut self, slots: usize) -> Self {
         self.capacity = Some(slots);
         self
@@ -141,11 +150,21 @@ impl<T> PoolBuilder<T> {
         };
         Ok(Options {
             capacity: self.capacity,
-            // A bounded pool must not strand free slots where a thread in need cannot see them.
             magazine: if self.capacity.is_some() || self.recycle.is_some() {
                 0
             } else {
                 magazine::LARGEST
+            },
+            shelf: match self.capacity {
+                Some(capacity) if capacity > SMALL && self.recycle.is_none() => {
+                    let part = capacity / PARTS;
+                    if part < magazine::LARGEST {
+                        part
+                    } else {
+                        magazine::LARGEST
+                    }
+                }
+                _ => 0,
             },
             class,
             recycling: match self.recycle {

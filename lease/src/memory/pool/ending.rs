@@ -20,6 +20,7 @@ impl Shared {
         let mut store = self.store();
         let id = self.id();
         self.set_id(0);
+        self.shelves.close();
         let mut in_use = 0;
         store.each_slot(|slot| {
             // SAFETY: the store's segments exist.
@@ -87,6 +88,7 @@ impl Shared {
     unsafe fn free_all(&'static self, mut store: MutexGuard<'_, Store>) -> usize {
         // What is in other threads' magazines is stale from here on.
         self.set_id(registry::next_id());
+        self.shelves.clear();
         store.free = Vec::new();
         store.kept = Vec::new();
         store.slots = 0;
@@ -120,6 +122,7 @@ impl Shared {
             // SAFETY: every slot is free, and payloads that were kept are destroyed; the caller has the pool to itself.
             return unsafe { self.free_all(store) };
         }
+        self.shelves.unload_into(&mut store.free);
         let (empty, strategy) = (store.set_empty_segments_apart(), store.strategy());
         drop(store);
         let next = || self.store().segments.pop();

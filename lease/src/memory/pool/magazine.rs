@@ -145,6 +145,8 @@ struct Cache {
     recent: [Recent; RECENT],
     table: UnsafeCell<ManuallyDrop<Vec<Magazine>>>,
     state: Cell<State>,
+    /// The thread's shelf in pools that have shelves.
+    home: Cell<Option<usize>>,
 }
 
 /// A magazine of the table that was used not long ago, and its tag; or untagged.
@@ -198,6 +200,7 @@ impl Cache {
             recent: [const { Recent::none() }; RECENT],
             table: UnsafeCell::new(ManuallyDrop::new(Vec::new())),
             state: Cell::new(State::Idle),
+            home: Cell::new(None),
         }
     }
 
@@ -265,6 +268,9 @@ impl Cache {
 
     /// Takes a slot from the magazine or the store, which then has more for the magazine.
     fn take(&self, shared: &'static Shared) -> Result<SlotPtr, Result<Growth, AcquireError>> {
+        if shared.has_shelves() {
+            return shared.take_from_shelf(self.home(shared));
+        }
         let Some(magazine) = self.find_or_tag(shared) else {
             return shared.take_from_store(&mut Vec::new(), 0);
         };
@@ -290,6 +296,15 @@ impl Cache {
             }
         }
         magazine.take_back(slot, seen)
+    }
+
+    /// The thread's shelf.
+    fn home(&self, shared: &Shared) -> usize {
+        self.home.get().unwrap_or_else(|| {
+            let home = shared.next_home();
+            self.home.set(Some(home));
+            home
+        })
     }
 
     /// Tags this thread's magazine for the pool, if it may have one; settles what is stale.
@@ -398,6 +413,13 @@ pub(super) unsafe fn give_back(shared: &'static Shared, slot: SlotPtr, seen: Wor
 unsafe fn give_back_slowly(shared: &'static Shared, slot: SlotPtr) {
     // SAFETY: the slot is in use, so its segment exists.
     let seen = unsafe { slot.word() }.read().without_weak();
+    if shared.has_shelves() {
+        let home = with(|cache| cache.home(shared));
+        // SAFETY: as the caller says.
+        if unsafe { shared.give_to_shelf(home, slot) } {
+            return;
+        }
+    }
     if !with(|cache| cache.give_back(shared, slot, seen)) {
         // SAFETY: the slot was not taken, so the caller's duties hold still.
         unsafe { shared.give_back(slot) };

@@ -5,7 +5,8 @@
 //! there. One word decides everything about a slot; `control_word` has its states, and the other files compose them:
 //!
 //! - `segment`, `pages`: where slots live, and how a handle's number leads there;
-//! - `shared`, `store`, `magazine`: what outlives the pool value, the store of free slots, and each thread's share of them;
+//! - `shared`, `store`, `magazine`, `shelves`: what outlives the pool value, the store of free slots, and each thread's
+//!   share of them;
 //!   `registry`, `erased`: where a `Shared` and its strategy come from; `ending`: how both go;
 //! - `acquire`: bringing objects in; `recycle`: payloads that stay in their slots; `wait`: the queue of a bounded pool; `iter`: visiting what is on lease;
 //! - `strong`, `weak`, `unique`, `handle`, `release`: the leases;
@@ -33,6 +34,7 @@ mod retirement;
 mod schedules;
 mod segment;
 mod shared;
+mod shelves;
 mod stats;
 mod store;
 mod strong;

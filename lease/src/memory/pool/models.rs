@@ -117,6 +117,19 @@ fn pool(books: &'static Books, capacity: usize, magazine: usize) -> ModelPool {
     let options = Options {
         capacity: Some(capacity),
         magazine,
+        shelf: 0,
+        class: Some(0),
+        recycling: None,
+    };
+    open(books, options)
+}
+
+/// A pool with shelves of one slot each.
+fn pool_with_shelves(books: &'static Books, capacity: usize) -> ModelPool {
+    let options = Options {
+        capacity: Some(capacity),
+        magazine: 0,
+        shelf: 1,
         class: Some(0),
         recycling: None,
     };
@@ -128,6 +141,7 @@ fn recycling_pool(books: &'static Books) -> ModelPool {
     let options = Options {
         capacity: Some(1),
         magazine: 0,
+        shelf: 0,
         class: Some(0),
         recycling: Some(Recycling::of(|payload: &mut Payload| {
             payload.value.with_mut(|value| {
@@ -324,6 +338,7 @@ fn loom_pool_drop_against_releases_of_plain_payloads() {
         let options = Options {
             capacity: Some(3),
             magazine: 2,
+            shelf: 0,
             class: Some(0),
             recycling: None,
         };
@@ -390,6 +405,74 @@ fn loom_a_release_reaches_the_thread_that_waits() {
 }
 
 #[test]
+fn loom_a_release_leaves_the_shelf_alone_for_the_thread_that_waits() {
+    model(|books| {
+        let pool = Arc::new(pool_with_shelves(books, 1));
+        let lease = pool.acquire(Payload::new(books, 1));
+        let waiter = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || {
+                let lease = pool.acquire_blocking(Payload::new(books, 2)).expect("not closed");
+                assert_eq!(lease.value(), 2);
+            })
+        };
+        drop(lease);
+        waiter.join().expect("no panic");
+        drop(pool);
+    });
+}
+
+#[test]
+fn loom_a_slot_on_another_threads_shelf_is_found() {
+    model(|books| {
+        let pool = Arc::new(pool_with_shelves(books, 2));
+        let leases = [1, 2].map(|n| pool.acquire(Payload::new(books, n)));
+        let releaser = thread::spawn(move || drop(leases));
+        let taken = pool.try_acquire(Payload::new(books, 7)).ok();
+        assert!(taken.as_ref().is_none_or(|lease| lease.value() == 7));
+        releaser.join().expect("no panic");
+        drop(taken);
+        // Wherever they were released, all are to be had, and none is there twice.
+        let all = [1, 2].map(|n| pool.acquire(Payload::new(books, n)));
+        assert!(pool.try_acquire(Payload::new(books, 3)).is_err());
+        drop(all);
+        drop(pool);
+    });
+}
+
+#[test]
+fn loom_pool_drop_against_releases_onto_shelves() {
+    model(|books| {
+        let pool = pool_with_shelves(books, 2);
+        let strong = pool.acquire(Payload::new(books, 1));
+        let unique = pool.acquire_unique(Payload::new(books, 2));
+        let worker = thread::spawn(move || {
+            drop(strong);
+            drop(unique);
+        });
+        drop(pool);
+        worker.join().expect("no panic");
+    });
+}
+
+#[test]
+fn loom_shrinking_against_a_last_release() {
+    model(|books| {
+        let mut pool = pool(books, 2, 2);
+        let lease = pool.acquire(Payload::new(books, 1));
+        let handle = StrongLease::handle(&lease);
+        let releaser = thread::spawn(move || drop(lease));
+        pool.shrink_to_fit();
+        releaser.join().expect("no panic");
+        assert!(pool.lock(handle).is_none());
+        let all = [1, 2].map(|n| pool.acquire(Payload::new(books, n)));
+        assert!(pool.try_acquire(Payload::new(books, 3)).is_err());
+        drop(all);
+        drop(pool);
+    });
+}
+
+#[test]
 fn loom_a_waiter_that_gives_up_passes_its_slot_on() {
     model(|books| {
         let pool = Arc::new(pool(books, 1, 0));
@@ -441,6 +524,7 @@ fn loom_close_reaches_those_who_wait_in_a_pool_that_was_just_opened() {
         let options = Options {
             capacity: Some(1),
             magazine: 0,
+            shelf: 0,
             class: Some(0),
             recycling: None,
         };
@@ -565,6 +649,7 @@ fn loom_a_slot_is_filled_again_only_after_its_last_payload_has_ended() {
         let options = Options {
             capacity: Some(1),
             magazine: 0,
+            shelf: 0,
             class: Some(0),
             recycling: None,
         };

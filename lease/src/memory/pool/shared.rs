@@ -16,6 +16,7 @@ use super::erased::Strategy;
 use super::error::AcquireError;
 use super::pages::{self, NoPages, PageRange};
 use super::segment::{self, Segment, SlotLayout, SlotPtr};
+use super::shelves::Shelves;
 use super::store::{Figures, Growth, Options, Store};
 use super::wait::{Ticket, Wake};
 use super::{magazine, registry};
@@ -30,10 +31,18 @@ pub(super) struct Shared {
     id: AtomicU64,
     /// The most slots a thread may keep in its magazine.
     largest_magazine: AtomicUsize,
+    /// The most slots on a shelf.
+    shelf: AtomicUsize,
+    /// Whether somebody waits with nothing handed over yet. Changes under the store's lock.
+    is_wanted: AtomicBool,
+    /// Which shelf the next thread to use one is given.
+    next_home: AtomicUsize,
     /// This `Shared`'s own place in every thread's table of magazines.
     number: usize,
     /// Padded, so that threads at the lock leave the fields that everybody reads alone.
     store: CachePadded<Mutex<Store>>,
+    /// Free slots that are not in the store, of pools that have shelves.
+    pub(super) shelves: Shelves,
 }
 
 impl Shared {
@@ -52,6 +61,9 @@ impl Shared {
                 let mut store = this.store();
                 *store = Store::new(options, layout, Some(strategy));
                 this.largest_magazine.store(options.magazine, Ordering::Relaxed);
+                this.shelf.store(options.shelf, Ordering::Relaxed);
+                this.is_wanted.store(false, Ordering::Relaxed);
+                this.shelves.open(options.shelf);
                 this.id.store(registry::next_id(), Ordering::Release);
                 drop(store);
                 Ok(this)
@@ -67,14 +79,19 @@ impl Shared {
         let options = Options {
             capacity: None,
             magazine: 0,
+            shelf: 0,
             class: None,
             recycling: None,
         };
         Self {
             id: AtomicU64::new(0),
             largest_magazine: AtomicUsize::new(0),
+            shelf: AtomicUsize::new(0),
+            is_wanted: AtomicBool::new(false),
+            next_home: AtomicUsize::new(0),
             number,
             store: CachePadded::new(Mutex::new(Store::new(options, SlotLayout::of::<()>(), None))),
+            shelves: Shelves::new(),
         }
     }
 
@@ -114,6 +131,71 @@ impl Shared {
             };
             // SAFETY: the pool value exists, so its strategy does.
             unsafe { self.grow(&growth) }?;
+        }
+    }
+
+    pub(super) fn has_shelves(&self) -> bool {
+        self.shelf.load(Ordering::Relaxed) != 0
+    }
+
+    /// A shelf for a thread that has none yet.
+    pub(super) fn next_home(&self) -> usize {
+        self.next_home.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A slot for the caller, from its shelf, the store or another shelf; or what to grow by first.
+    pub(super) fn take_from_shelf(&self, home: usize) -> Result<SlotPtr, Result<Growth, AcquireError>> {
+        if let Some(slot) = self.shelves.of(home).pop() {
+            return Ok(slot);
+        }
+        let growth = {
+            let mut store = self.store();
+            if let Some(slot) = store.pop() {
+                self.shelves.of(home).fill_from(&mut store.free);
+                return Ok(slot);
+            }
+            store.plan_growth()
+        };
+        match growth {
+            Err(AcquireError::Exhausted { .. }) => self.shelves.pop_any().ok_or(growth),
+            _ => Err(growth),
+        }
+    }
+
+    /// Takes a slot back, as [`Self::give_back`], unless it is wanted elsewhere or there is more to do; then nothing
+    /// happened.
+    ///
+    /// # Safety
+    ///
+    /// As [`Self::give_back`].
+    pub(super) unsafe fn give_to_shelf(&self, home: usize, slot: SlotPtr) -> bool {
+        let mut mine = self.shelves.of(home);
+        if !mine.make_room() {
+            drop(mine);
+            let mut store = self.store();
+            if store.queue.is_wanting() {
+                return false;
+            }
+            mine = self.shelves.of(home);
+            mine.spill_into(&mut store.free);
+        }
+        // Under the shelf's lock: whoever waits says so before looking at the mine.
+        if self.is_wanted.load(Ordering::Relaxed) || !mine.make_room() {
+            return false;
+        }
+        // SAFETY: the slot is in use, so its segment exists.
+        let word = unsafe { slot.word() };
+        if !word.give_back_plain(word.read().without_weak()) {
+            return false;
+        }
+        mine.push(slot);
+        true
+    }
+
+    /// Hands what is on the shelves to those who wait.
+    fn serve_from_shelves(&self) {
+        while let Some(slot) = self.shelves.pop_any() {
+            self.put_back(slot);
         }
     }
 
@@ -232,19 +314,20 @@ impl Shared {
             let Some(slot) = store.pop() else {
                 return;
             };
-            Self::hand_on(store, slot);
+            self.hand_on(store, slot);
         }
     }
 
     /// Takes back a slot that was taken and never used.
     pub(super) fn put_back(&self, slot: SlotPtr) {
-        Self::hand_on(self.store(), slot);
+        self.hand_on(self.store(), slot);
     }
 
     /// Gives a free slot to whoever waits for one, or to the free list.
-    fn hand_on(mut store: MutexGuard<'_, Store>, slot: SlotPtr) {
+    fn hand_on(&self, mut store: MutexGuard<'_, Store>, slot: SlotPtr) {
         match store.queue.hand(slot) {
             Ok(wake) => {
+                self.is_wanted.store(store.queue.is_wanting(), Ordering::Relaxed);
                 drop(store);
                 wake.into_iter().for_each(Wake::wake);
             }
@@ -296,8 +379,19 @@ impl Shared {
                         return Ok(None);
                     }
                     (Err(AcquireError::Exhausted { .. }), None) => {
-                        *ticket.number() = Some(store.queue.join(&mut wake)?);
-                        return Ok(None);
+                        let number = store.queue.join(&mut wake)?;
+                        *ticket.number() = Some(number);
+                        self.is_wanted.store(true, Ordering::Relaxed);
+                        drop(store);
+                        if !self.has_shelves() {
+                            return Ok(None);
+                        }
+                        self.serve_from_shelves();
+                        let Some(waiter) = self.store().queue.collect(number) else {
+                            return Ok(None);
+                        };
+                        *ticket.number() = None;
+                        return Ok(waiter.handed);
                     }
                     (Err(error), _) => return Err(error),
                 }
@@ -311,8 +405,9 @@ impl Shared {
     pub(super) fn leave_queue(&self, number: u64) {
         let mut store = self.store();
         let left = store.queue.leave(number);
+        self.is_wanted.store(store.queue.is_wanting(), Ordering::Relaxed);
         if let Some(slot) = left.as_ref().and_then(|waiter| waiter.handed) {
-            Self::hand_on(store, slot);
+            self.hand_on(store, slot);
         } else {
             drop(store);
         }
@@ -358,7 +453,7 @@ impl Shared {
                 unsafe { recycling.discard(slot) };
                 drop(again);
             }
-            Return::Free => Self::hand_on(store, slot),
+            Return::Free => self.hand_on(store, slot),
             Return::UsedUp => {
                 word.retire();
                 store.retired += 1;

@@ -20,6 +20,8 @@ pub(super) struct Options {
     pub(super) capacity: Option<usize>,
     /// The most slots a thread may keep in its magazine; 0 for none.
     pub(super) magazine: usize,
+    /// The most slots on a shelf; 0 for none.
+    pub(super) shelf: usize,
     /// The class of all segments; without one they grow with the pool.
     pub(super) class: Option<u8>,
     /// Whether and how payloads are kept in their slots.
