@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Picks victims: every other strike kills a worker, the others freeze one for twice a claim's time to live.
+use crate::failure::Failure;
+
+/// Picks victims: every other strike kills a worker that holds a claim, the others freeze one for twice a claim's time
+/// to live. The first two come early, so that no run is over before them.
 pub(crate) struct Chaos {
     ttl: Duration,
     next: Instant,
@@ -27,7 +30,7 @@ impl Chaos {
         let seed = u64::from(std::process::id()) | 1 << 32;
         Self {
             ttl,
-            next: Instant::now() + ttl / 4,
+            next: Instant::now(),
             frozen: None,
             random: seed,
             kills: 0,
@@ -35,33 +38,45 @@ impl Chaos {
         }
     }
 
-    /// Strikes one of these workers if it is time to, and thaws the one that has been frozen for long enough.
-    pub(crate) fn strike(&mut self, workers: &[Pid]) -> Strike {
+    /// Strikes one of the workers that hold a claim if it is time to, and thaws the one that has been frozen for long
+    /// enough.
+    pub(crate) fn strike(
+        &mut self,
+        holders: impl FnOnce() -> Result<Vec<Pid>, Failure>,
+    ) -> Result<Strike, Failure> {
         let now = Instant::now();
         if let Some((pid, until)) = self.frozen
             && now >= until
         {
             self.thaw(pid);
         }
-        if now < self.next || workers.is_empty() {
-            return Strike::Quiet;
+        if now < self.next {
+            return Ok(Strike::Quiet);
         }
-        self.next = now + self.ttl / 2 + Duration::from_millis(self.draw(500));
-        let index = usize::try_from(self.draw(workers.len() as u64)).unwrap_or(0);
-        let victim = workers[index];
-        let is_frozen = self.frozen.is_some_and(|(pid, _)| pid == victim);
-        if self.frozen.is_none() && self.freezes <= self.kills {
+        let mut victims = holders()?;
+        victims.retain(|victim| self.frozen.is_none_or(|(frozen, _)| frozen != *victim));
+        if victims.is_empty() {
+            // All of them are between two claims; look again.
+            return Ok(Strike::Quiet);
+        }
+        let victim = victims[usize::try_from(self.draw(victims.len() as u64)).unwrap_or(0)];
+        self.next = if self.kills + self.freezes < 2 {
+            now + self.ttl / 4
+        } else {
+            now + self.ttl / 2 + Duration::from_millis(self.draw(500))
+        };
+        if self.frozen.is_none() && self.freezes < self.kills {
             if kill_process(victim, Signal::STOP).is_ok() {
                 self.freezes += 1;
                 self.frozen = Some((victim, now + 2 * self.ttl));
             }
-            Strike::Quiet
-        } else if !is_frozen && kill_process(victim, Signal::KILL).is_ok() {
-            self.kills += 1;
-            Strike::Killed(victim)
-        } else {
-            Strike::Quiet
+            return Ok(Strike::Quiet);
         }
+        if kill_process(victim, Signal::KILL).is_ok() {
+            self.kills += 1;
+            return Ok(Strike::Killed(victim));
+        }
+        Ok(Strike::Quiet)
     }
 
     /// Lets a frozen worker go on, for instance because the run ends.

@@ -15,19 +15,22 @@ pub(crate) struct Before {
     bytes: u64,
     refused: u64,
     issued: usize,
-    taken_back: usize,
+    expired: usize,
+    revoked: usize,
 }
 
 impl Before {
     pub(crate) fn look(jobs: &Registrar, results: &Results) -> Result<Self, Failure> {
         let totals = results.totals()?;
-        let (issued, taken_back) = jobs.query(|state| (state.len(), taken_back(state)))?;
+        let (issued, expired, revoked) =
+            jobs.query(|state| (state.len(), state.expired_count(), state.revoked_count()))?;
         Ok(Self {
             open: totals.files - totals.done,
             bytes: totals.bytes,
             refused: totals.refused,
             issued,
-            taken_back,
+            expired,
+            revoked,
         })
     }
 }
@@ -102,7 +105,7 @@ pub(crate) fn print(
     Ok(proofs.iter().all(|proof| proof.outcome.is_ok()))
 }
 
-/// Leases of workers that were killed end with their time; nobody else may be left waiting for them.
+/// Leases of workers that were killed while nobody else was left to take them over.
 fn wait_for_the_dead(jobs: &Registrar) -> Result<(), Failure> {
     while jobs.query(LeaseReducerState::active_count)? > 0 {
         jobs.expire_due().wait()?;
@@ -111,14 +114,15 @@ fn wait_for_the_dead(jobs: &Registrar) -> Result<(), Failure> {
     Ok(())
 }
 
-fn taken_back(state: &LeaseReducerState) -> usize {
-    state.expired_count() + state.revoked_count()
-}
-
 #[allow(clippy::cast_precision_loss, reason = "rates for people")]
 fn figures(jobs: &Registrar, totals: &Totals, before: &Before, run: &Run) -> Result<(), Failure> {
-    let (issued, reclaimed) =
-        jobs.query(|state| (state.len() - before.issued, taken_back(state) - before.taken_back))?;
+    let (issued, expired, revoked) = jobs.query(|state| {
+        (
+            state.len() - before.issued,
+            state.expired_count() - before.expired,
+            state.revoked_count() - before.revoked,
+        )
+    })?;
     let seconds = run.elapsed.as_secs_f64();
     let sum = |of: fn(&Worker) -> u64| run.workers.iter().map(of).sum::<u64>();
     println!();
@@ -141,7 +145,8 @@ fn figures(jobs: &Registrar, totals: &Totals, before: &Before, run: &Run) -> Res
     );
     println!("chaos      {} workers killed, {} frozen", run.kills, run.freezes);
     println!(
-        "recovery   {reclaimed} claims reclaimed, {} stale writes refused",
+        "recovery   {} claims reclaimed, {revoked} from the dead and {expired} from the late; {} stale writes refused",
+        revoked + expired,
         totals.refused - before.refused,
     );
     println!(

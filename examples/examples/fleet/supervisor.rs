@@ -18,7 +18,7 @@ use crate::args::Args;
 use crate::chaos::{Chaos, Strike};
 use crate::failure::Failure;
 use crate::results::Results;
-use crate::{input, report};
+use crate::{input, report, worker};
 
 /// How often the supervisor looks at its workers.
 const LOOK: Duration = Duration::from_millis(20);
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         gone: Vec::new(),
     };
     let mut chaos = args.chaos.then(|| Chaos::new(args.ttl()));
-    let outcome = fleet.watch(&results, &interrupted, chaos.as_mut());
+    let outcome = fleet.watch(&jobs, &results, &interrupted, chaos.as_mut());
     if let Some(chaos) = &mut chaos {
         chaos.thaw_all();
     }
@@ -105,6 +105,7 @@ impl Fleet<'_> {
     /// Keeps the workers going until all of them found nothing left to do.
     fn watch(
         &mut self,
+        jobs: &Registrar,
         results: &Results,
         interrupted: &AtomicBool,
         mut chaos: Option<&mut Chaos>,
@@ -115,21 +116,34 @@ impl Fleet<'_> {
         let progress = Progress::new(results)?;
         while !self.workers.is_empty() && !interrupted.load(Ordering::Relaxed) {
             thread::sleep(LOOK);
-            if let Some(chaos) = chaos.as_deref_mut() {
-                let pids: Vec<Pid> = self
-                    .workers
-                    .iter()
-                    .map(|(_, child)| Pid::from_child(child))
-                    .collect();
-                if let Strike::Killed(pid) = chaos.strike(&pids) {
-                    self.killed.insert(pid.as_raw_nonzero().get().unsigned_abs());
-                }
+            if let Some(chaos) = chaos.as_deref_mut()
+                && let Strike::Killed(pid) = chaos.strike(|| self.holders(jobs))?
+            {
+                self.killed.insert(pid.as_raw_nonzero().get().unsigned_abs());
             }
             self.reap()?;
             progress.show(results)?;
         }
         progress.finish();
         Ok(())
+    }
+
+    /// The workers that hold a claim at this moment.
+    fn holders(&self, jobs: &Registrar) -> Result<Vec<Pid>, Failure> {
+        let held_by = jobs.query(|state| {
+            let actors = state
+                .active_leases()
+                .into_iter()
+                .map(|lease| lease.actor_id.clone());
+            actors.collect::<HashSet<_>>()
+        })?;
+        let holds = |(number, child): &&(u16, Child)| held_by.contains(&worker::actor(*number, child.id()));
+        Ok(self
+            .workers
+            .iter()
+            .filter(holds)
+            .map(|(_, child)| Pid::from_child(child))
+            .collect())
     }
 
     fn start(&mut self, number: u16) -> Result<(), Failure> {

@@ -23,7 +23,7 @@ pub(crate) fn run(args: &Args, number: u16) -> Result<(), Failure> {
     let _ = ctrlc::set_handler(|| {});
     let stopped = stop_flag();
     let jobs = Registrar::builder()
-        .actor(format!("worker-{number}/{}", std::process::id()))
+        .actor(actor(number, std::process::id()))
         .open(args.ledger())
         .map_err(|error| Failure::Ledger {
             path: args.ledger(),
@@ -43,6 +43,11 @@ pub(crate) fn run(args: &Args, number: u16) -> Result<(), Failure> {
         usage.acquired, usage.recorded, usage.peak, usage.leaked
     );
     Ok(())
+}
+
+/// Who a worker acts as.
+pub(crate) fn actor(number: u16, pid: u32) -> String {
+    format!("worker-{number}/{pid}")
 }
 
 /// Becomes true when standard input ends, which it does when the supervisor says so or dies.
