@@ -29,6 +29,8 @@ mod sealing;
 #[cfg(test)]
 mod setup;
 #[cfg(test)]
+mod steps;
+#[cfg(test)]
 mod time;
 #[cfg(test)]
 mod waiting;
