@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::failure::Failure;
 
@@ -42,7 +42,7 @@ impl Chaos {
     /// enough.
     pub(crate) fn strike(
         &mut self,
-        holders: impl FnOnce() -> Result<Vec<Pid>, Failure>,
+        holders: impl Fn() -> Result<Vec<Pid>, Failure>,
     ) -> Result<Strike, Failure> {
         let now = Instant::now();
         if let Some((pid, until)) = self.frozen
@@ -70,6 +70,12 @@ impl Chaos {
                 self.freezes += 1;
                 self.frozen = Some((victim, now + 2 * self.ttl));
             }
+            return Ok(Strike::Quiet);
+        }
+        // Stopped first, so that it dies with the claim in its hands.
+        if stop(victim) && !holders()?.contains(&victim) {
+            let _ = kill_process(victim, Signal::CONT);
+            self.next = now;
             return Ok(Strike::Quiet);
         }
         if kill_process(victim, Signal::KILL).is_ok() {
@@ -100,4 +106,11 @@ impl Chaos {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)) % limit.max(1)
     }
+}
+
+/// Stops a worker, and returns when it does nothing more; whether it could be stopped.
+fn stop(worker: Pid) -> bool {
+    // Its end is left for the supervisor to see.
+    let seen = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    kill_process(worker, Signal::STOP).is_ok() && waitid(WaitId::Pid(worker), seen).is_ok()
 }

@@ -121,7 +121,7 @@ impl Fleet<'_> {
             {
                 self.killed.insert(pid.as_raw_nonzero().get().unsigned_abs());
             }
-            self.reap()?;
+            self.reap(jobs)?;
             progress.show(results)?;
         }
         progress.finish();
@@ -169,7 +169,7 @@ impl Fleet<'_> {
     }
 
     /// Takes note of workers that ended; a killed one is replaced, one that failed ends the run.
-    fn reap(&mut self) -> Result<(), Failure> {
+    fn reap(&mut self, jobs: &Registrar) -> Result<(), Failure> {
         let mut index = 0;
         while index < self.workers.len() {
             let (number, child) = &mut self.workers[index];
@@ -181,6 +181,8 @@ impl Fleet<'_> {
             let (_, child) = self.workers.swap_remove(index);
             if self.killed.contains(&child.id()) && !status.success() {
                 self.start(number)?;
+                // Whoever wants its file takes its claim back; now nobody has to come by first.
+                jobs.expire_due().wait()?;
             } else if status.success() {
                 self.note(child);
             } else {
