@@ -107,7 +107,7 @@ claim.release(ReleaseReason::Completed).wait()?;
 //! | the holder panics | lease dropped | guard dropped | ended in reverse order | released as `ABORTED` |
 //! | a future is dropped | lease dropped | guard dropped | ended in reverse order | released as `VOLUNTARY` |
 //! | a guard is forgotten | the object lives on | a stale record, evicted and counted | cannot be | renewed until `at_most` or the end of the process |
-//! | the process dies | gone with it | gone with it | gone with it | ends with its time; older tokens are refused |
+//! | the process dies | gone with it | gone with it | gone with it | taken back by the next who asks; older tokens are refused |
 //!
 //! # Features
 //!

@@ -129,7 +129,7 @@ impl Registrar {
     /// Claims `work` for this handle's actor if it is free at this moment.
     ///
     /// The claim renews itself every third of `ttl`, which is also how long others may have to wait if this process is
-    /// stopped or killed.
+    /// stopped. If it dies they need not wait, on a ledger on disk: who asks for the work item finds that out.
     ///
     /// # Errors
     ///
