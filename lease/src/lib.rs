@@ -142,8 +142,9 @@ pub use memory::{
         TenantId, TrackBorrowed, Tracking, Unmoved,
     },
     pool::{
-        AcquireError, CloneError, ControlBlockHandle, Iter, LeaseOutput, Leased, LiveSlot, LockError, Pool,
-        PoolBuildError, PoolBuilder, PoolStats, ShutdownError, StrongLease, UniqueLease, WeakLease,
+        AcquireError, CloneError, ControlBlockHandle, Iter, LeaseOutput, Leased, LiveSlot, LockError,
+        MappedLease, Pool, PoolBuildError, PoolBuilder, PoolStats, ShutdownError, StrongLease, UniqueLease,
+        WeakLease,
     },
     scope::{Scope, ScopeError, ScopeReport},
     strategy,

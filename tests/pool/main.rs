@@ -5,6 +5,7 @@ mod endings;
 mod failures;
 mod handles;
 mod leases;
+mod mapped;
 mod model;
 mod races;
 mod recycling;

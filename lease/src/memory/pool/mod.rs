@@ -9,7 +9,7 @@
 //!   share of them;
 //!   `registry`, `erased`: where a `Shared` and its strategy come from; `ending`: how both go;
 //! - `acquire`: bringing objects in; `recycle`: payloads that stay in their slots; `wait`: the queue of a bounded pool; `iter`: visiting what is on lease;
-//! - `strong`, `weak`, `unique`, `handle`, `release`: the leases;
+//! - `strong`, `weak`, `unique`, `mapped`, `handle`, `release`: the leases;
 //! - `leased`: types that have a static pool of their own.
 
 mod acquire;
@@ -22,6 +22,7 @@ mod handle;
 mod iter;
 mod leased;
 mod magazine;
+mod mapped;
 #[cfg(all(test, loom))]
 mod models;
 mod pages;
@@ -53,6 +54,7 @@ pub use self::error::{AcquireError, CloneError, LiveSlot, LockError, PoolBuildEr
 pub use self::handle::ControlBlockHandle;
 pub use self::iter::Iter;
 pub use self::leased::{LeaseOutput, Leased};
+pub use self::mapped::MappedLease;
 use self::segment::{Segment, SlotLayout, SlotPtr};
 use self::shared::Shared;
 pub use self::stats::PoolStats;

@@ -12,6 +12,7 @@ use std::ptr::NonNull;
 use super::control_word::{Joined, MAX_STRONG};
 use super::error::CloneError;
 use super::handle::ControlBlockHandle;
+use super::mapped::MappedLease;
 use super::release;
 use super::segment::SlotPtr;
 use super::weak::{self, WeakLease};
@@ -163,6 +164,33 @@ impl<T> StrongLease<T> {
             }),
             Joined::Dead | Joined::Full => Err(CloneError::TooManyLeases { limit: MAX_STRONG }),
         }
+    }
+
+    /// A lease on the same payload that shows it as something else: as a trait object, as a slice, or a part of it. The
+    /// explicit form of what a coercion does to an `Arc`. If `view` panics, the lease is dropped.
+    ///
+    /// ```
+    /// use lease::{MappedLease, Pool, StrongLease};
+    ///
+    /// let pool = Pool::new();
+    /// let lease = pool.acquire([3, 1, 2]);
+    /// let slice: MappedLease<[i32]> = StrongLease::map(lease.clone(), |array| &array[..]);
+    /// assert_eq!(slice.iter().max(), Some(&3));
+    /// let last: MappedLease<i32> = StrongLease::map(lease, |array| &array[2]);
+    /// assert_eq!(*last, 2);
+    /// ```
+    pub fn map<U: ?Sized + 'static>(this: Self, view: impl FnOnce(&T) -> &U) -> MappedLease<U>
+    where
+        T: Send + Sync + 'static,
+    {
+        MappedLease::new(this, view)
+    }
+
+    /// Gives the strong count to the caller.
+    pub(super) fn into_slot(self) -> SlotPtr {
+        let slot = self.slot;
+        mem::forget(self);
+        slot
     }
 
     /// Turns the lease into a pointer to its payload, which stays leased until [`from_raw`](Self::from_raw).
