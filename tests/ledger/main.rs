@@ -9,6 +9,8 @@ mod directory;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod killed;
+#[cfg(test)]
 mod living;
 #[cfg(test)]
 mod memory;

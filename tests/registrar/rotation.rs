@@ -125,10 +125,13 @@ fn what_a_key_signed_after_it_was_retired_is_not_believed_and_is_named() {
         append(&other, record);
     }
     let first = on(&other, &keys[0]);
+    let itself = on(&other, &keys[1]);
     first.retire(keys[1].public_key()).wait().unwrap();
     first.verify().unwrap();
     let late = append(&other, revocation);
-    assert!(first.query(|state| state.has_active_lease("work")).unwrap());
+    for reader in [&first, &itself] {
+        assert!(reader.query(|state| state.has_active_lease("work")).unwrap());
+    }
     assert_eq!(named(&first), late);
 }
 

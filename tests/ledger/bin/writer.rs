@@ -4,7 +4,7 @@
 //! `ledger-writer DIR NAME COUNT` appends `COUNT` notes. With `hold` instead of a count it enters the section, says
 //! `inside` and stays there until its standard input ends; with `stay` it does the same outside the section, and with
 //! `parent` beside a child that is another program and ends with the same standard input; with `seal` it appends notes
-//! for ever and seals after every twenty. When a sync fails it says `unknown` and goes on with the next note; when the
+//! for ever and seals after every twenty; with `seal-once` it seals what there is. When a sync fails it says `unknown` and goes on with the next note; when the
 //! section is refused because of one, `refused`.
 
 use std::{
@@ -21,7 +21,7 @@ use lease::{
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let (Some(path), Some(name), Some(task)) = (args.next(), args.next(), args.next()) else {
-        return Err("usage: ledger-writer DIR NAME COUNT|hold|stay|parent|seal".into());
+        return Err("usage: ledger-writer DIR NAME COUNT|hold|stay|parent|seal|seal-once".into());
     };
     let ledger = SqliteLedger::open(path)?;
     match &*task {
@@ -36,6 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             wait("here")?;
             child.wait()?;
         }
+        "seal-once" => ledger.seal(&ledger.head()?, b"")?,
         "seal" => loop {
             for number in 0..20 {
                 let name = format!("{name}/{}", ledger.head()?.sequence);
