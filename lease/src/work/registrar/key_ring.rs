@@ -29,6 +29,8 @@ pub(crate) struct Statement {
 impl Statement {
     /// Whether it was signed by whom it says.
     pub(crate) fn is_genuine(&self) -> bool {
+        #[cfg(test)]
+        signing::tally::count();
         self.key.verify_strict(&self.message, &self.signature).is_ok()
     }
 }
@@ -74,6 +76,11 @@ impl KeyRing {
         self.keys.contains_key(&key.id())
     }
 
+    /// Whether a signature by any other key is refused unseen.
+    pub(crate) fn trusts_only(&self, key: PublicKey) -> bool {
+        self.keys.len() == 1 && self.trusts(key)
+    }
+
     pub(crate) fn has_retired(&self, key: PublicKey) -> bool {
         self.retired.contains(&key.id())
     }
@@ -94,16 +101,16 @@ impl KeyRing {
             .is_some_and(|statement| statement.is_genuine())
     }
 
-    /// Takes a record about keys, if a trusted key vouches for it, and says whether one did. The first record of a
-    /// ledger is believed for standing there.
-    pub(crate) fn apply(&mut self, event: &LedgerEvent, ledger: &LedgerId, is_first: bool) -> bool {
+    /// Takes a record about keys, if a trusted key vouches for it, and says whether one did. One that `is_believed` needs
+    /// nobody who does: a ledger's first, for standing there, and one that this registrar has just signed itself.
+    pub(crate) fn apply(&mut self, event: &LedgerEvent, ledger: &LedgerId, is_believed: bool) -> bool {
         match event {
             LedgerEvent::KeyAdded {
                 public_key,
                 signature,
             } => {
                 let is_vouched_for =
-                    is_first || self.verify(signing::key_added(ledger, public_key), signature);
+                    is_believed || self.verify(signing::key_added(ledger, public_key), signature);
                 if is_vouched_for && let Ok(key) = public_key.as_slice().try_into() {
                     self.add(PublicKey::from_bytes(key));
                 }
@@ -113,7 +120,8 @@ impl KeyRing {
                 public_key,
                 signature,
             } => {
-                let is_vouched_for = self.verify(signing::key_retired(ledger, public_key), signature);
+                let is_vouched_for =
+                    is_believed || self.verify(signing::key_retired(ledger, public_key), signature);
                 if is_vouched_for && let Ok(key) = public_key.as_slice().try_into() {
                     self.retire(PublicKey::from_bytes(key));
                 }

@@ -5,7 +5,7 @@
 //! signature holds; what is refused is noted and skipped, so that one bad record does not stop everyone.
 
 use crate::sync::Arc;
-use crate::work::event::{EventError, EventRecord, LeaseEvent as _};
+use crate::work::event::{self, EventError, EventRecord, LeaseEvent as _};
 use crate::work::ledger::{Head, Ledger, LedgerError, NewRecord, Section};
 use crate::work::reducer::{Reducer as _, ReducerContext, Refusals};
 use crate::work::registrar::expiry::{Now, Strangers};
@@ -174,26 +174,9 @@ impl Projection {
 
     /// Reads and applies what others have appended, and returns the leases that ended by it.
     pub(crate) fn catch_up(&mut self, ledger: &dyn Ledger, now: Tick) -> Result<Vec<String>, LedgerError> {
-        self.follow(|after| ledger.read(after, PAGE), now)
-    }
-
-    /// The same where nobody can append: afterwards the view is that of the ledger's end.
-    pub(crate) fn catch_up_inside(
-        &mut self,
-        section: &mut dyn Section,
-        now: Tick,
-    ) -> Result<Vec<String>, LedgerError> {
-        self.follow(|after| section.read(after, PAGE), now)
-    }
-
-    fn follow(
-        &mut self,
-        mut read: impl FnMut(u64) -> Result<Vec<EventRecord>, LedgerError>,
-        now: Tick,
-    ) -> Result<Vec<String>, LedgerError> {
         let mut ended = Vec::new();
         loop {
-            let page = read(self.head.sequence)?;
+            let page = ledger.read(self.head.sequence, PAGE)?;
             for record in &page {
                 ended.extend(self.apply(record, now));
             }
@@ -201,6 +184,45 @@ impl Projection {
                 return Ok(ended);
             }
         }
+    }
+
+    /// The same where nobody can append, so that afterwards the view is that of the ledger's end; or, unless this
+    /// `may_verify`, stops in front of the first record whose signature has to be, and says so by `false`.
+    pub(crate) fn catch_up_inside(
+        &mut self,
+        section: &mut dyn Section,
+        may_verify: bool,
+        now: Tick,
+        ended: &mut Vec<String>,
+    ) -> Result<bool, LedgerError> {
+        loop {
+            let page = section.read(self.head.sequence, PAGE)?;
+            for record in &page {
+                if !may_verify && self.has_to_verify(record) {
+                    return Ok(false);
+                }
+                ended.extend(self.apply(record, now));
+            }
+            if page.len() < PAGE {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Whether applying a record means verifying a signature: not of this registrar's own key, nor of one that is not
+    /// trusted anyway.
+    fn has_to_verify(&self, record: &EventRecord) -> bool {
+        if event::kind_in(LedgerEvent::NAMESPACE, &record.event_type).is_some() {
+            return true;
+        }
+        if self.own.is_some_and(|own| self.keys.trusts_only(own)) {
+            return false;
+        }
+        let Ok(Some(change)) = LeaseChange::from_record(record) else {
+            return false;
+        };
+        let lease = self.state().get(lease_id_of(&change));
+        signing::signed_part(&change, record, lease).is_some_and(|(_, signature)| !self.is_own(signature))
     }
 
     /// Reads and applies the next of what others have appended; says whether there was anything.
@@ -214,7 +236,12 @@ impl Projection {
 
     /// Applies a record that is in the ledger right after `head`, and returns the lease that it ended.
     pub(crate) fn apply(&mut self, record: &EventRecord, now: Tick) -> Option<String> {
-        let refusal = match self.step(record) {
+        let step = self.step(record, false);
+        self.take(step, record, now)
+    }
+
+    fn take(&mut self, step: Step, record: &EventRecord, now: Tick) -> Option<String> {
+        let refusal = match step {
             Step::Nothing => return None,
             Step::Change(change) if self.is_vouched_for(&change, record) => {
                 match self.change(&change, record, now) {
@@ -241,7 +268,7 @@ impl Projection {
         record: &EventRecord,
         now: Tick,
     ) -> Result<Option<Statement>, String> {
-        let change = match self.step(record) {
+        let change = match self.step(record, false) {
             Step::Change(change) => change,
             Step::Nothing => return Ok(None),
             // What cannot be read was never applied, so nothing hangs on it.
@@ -267,7 +294,7 @@ impl Projection {
     }
 
     /// Goes on to a record; what it says about keys is taken at once, what it says about leases is left to the caller.
-    fn step(&mut self, record: &EventRecord) -> Step {
+    fn step(&mut self, record: &EventRecord, is_ours: bool) -> Step {
         self.head = Head {
             sequence: record.sequence,
             hash: record.hash,
@@ -283,8 +310,13 @@ impl Projection {
                 self.rules = self.rules.max(version);
                 return Step::Nothing;
             }
-            Ok(Some(event)) if self.keys.apply(&event, &self.ledger_id, is_first) => return Step::Nothing,
-            Ok(Some(_)) => return Step::Refused("no trusted key vouches for the key it is about"),
+            Ok(Some(event)) => {
+                let founds = is_first && matches!(event, LedgerEvent::KeyAdded { .. });
+                if self.keys.apply(&event, &self.ledger_id, founds || is_ours) {
+                    return Step::Nothing;
+                }
+                return Step::Refused("no trusted key vouches for the key it is about");
+            }
             Err(error) => return Step::Unreadable(error),
         }
         match LeaseChange::from_record(record) {
@@ -313,7 +345,9 @@ impl Projection {
             if record.sequence == head.sequence {
                 record.hash = head.hash;
             }
-            ended.extend(self.apply(&record, now));
+            // What was signed a moment ago, outside, is not verified in here.
+            let step = self.step(&record, true);
+            ended.extend(self.take(step, &record, now));
         }
         debug_assert_eq!(self.head, head, "the ledger counts as we do");
         ended

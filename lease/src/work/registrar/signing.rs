@@ -57,6 +57,8 @@ impl Signer {
 
     /// The signature without the key's name, for where the key itself stands beside it.
     pub(crate) fn sign_plainly(&self, message: &[u8]) -> [u8; 64] {
+        #[cfg(test)]
+        tally::count();
         self.key.sign(message).to_bytes()
     }
 }
@@ -280,6 +282,24 @@ pub(crate) fn signed_part<'a>(
             ..
         } => Some((Terms::of(before?).revoked(reason), registrar_signature)),
         LeaseChange::Released { .. } | LeaseChange::Expired { .. } | LeaseChange::Conflict { .. } => None,
+    }
+}
+
+/// How many signatures this thread has made or verified.
+#[cfg(test)]
+pub(super) mod tally {
+    use std::cell::Cell;
+
+    thread_local! {
+        static SO_FAR: Cell<u64> = const { Cell::new(0) };
+    }
+
+    pub(in super::super) fn count() {
+        SO_FAR.set(so_far() + 1);
+    }
+
+    pub(in super::super) fn so_far() -> u64 {
+        SO_FAR.get()
     }
 }
 
