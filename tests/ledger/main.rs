@@ -7,6 +7,8 @@ mod conformance;
 #[cfg(test)]
 mod directory;
 #[cfg(test)]
+mod disturbed;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod killed;

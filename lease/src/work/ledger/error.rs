@@ -129,7 +129,7 @@ pub enum LedgerError {
         /// The database.
         path: PathBuf,
     },
-    /// The ledger's files were exchanged while it was open.
+    /// The ledger's files were removed or exchanged while it was open. It has to be opened anew.
     #[error("{} was moved or replaced while the ledger was open", .path.display())]
     LedgerDisturbed {
         /// Which file.

@@ -18,6 +18,7 @@ use super::{
     rewrite,
     storage::{self, Reach, Role},
     syncer::{Failure, Syncer},
+    witness::Witness,
 };
 use crate::{
     sync::{Mutex, lock},
@@ -72,7 +73,8 @@ impl Common {
         let log = directory.open(directory::WAL, false)?;
         let ferry = directory.open(directory::FERRY, true)?;
         let ferry = SharedGate::new(ferry, directory.file(directory::FERRY));
-        let syncer = Syncer::new(log, directory.file(directory::WAL))?;
+        let witness = Witness::of(&directory)?;
+        let syncer = Syncer::new(log, directory.file(directory::WAL), witness);
         drop(inside);
         Ok(Self {
             pid: std::process::id(),
@@ -127,7 +129,7 @@ impl Common {
         Ok(())
     }
 
-    /// Makes the storage trusted again if a sync failed: the log is written over itself and synced, the database is seen
+    /// Looks whether the files are still those that were opened, and makes the storage trusted again if a sync failed: the log is written over itself and synced, the database is seen
     /// to have on the disk what was moved into it, and what both hold is verified. Until that has succeeded the ledger
     /// can only be read. Says whether it had to.
     pub(super) fn regain_trust(
@@ -136,8 +138,9 @@ impl Common {
         patience: Duration,
         verify: impl FnOnce() -> Result<(), LedgerError>,
     ) -> Result<bool, LedgerError> {
+        self.syncer.look()?;
         match self.syncer.check() {
-            Err(Failure::Disturbed) => return Err(self.syncer.error(Failure::Disturbed)),
+            Err(disturbed @ Failure::Disturbed(_)) => return Err(disturbed.into()),
             Ok(()) if !self.gate.is_marked() => return Ok(false),
             _ => {}
         }
@@ -154,7 +157,7 @@ impl Common {
     /// Moves the log, which the disk has by now, into the database and looks whether that came to the disk too: the sync
     /// that failed may have been a checkpoint's, and the next one, which would be believed, gives the log up.
     fn settle(&self, patience: Duration) -> Result<(), LedgerError> {
-        let failed = |error: io::Error| self.syncer.error(Failure::Sync(error.to_string()));
+        let failed = |error: io::Error| LedgerError::from(Failure::Sync(error.to_string()));
         let connection = storage::connect(&self.database, Role::Write, patience)?;
         let checkpoint = |reach| {
             let moved = storage::checkpoint(&connection, reach);

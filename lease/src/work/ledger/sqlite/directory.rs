@@ -19,7 +19,7 @@ pub(super) const DATABASE: &str = "ledger.db";
 /// Its write-ahead log, as SQLite names it.
 pub(super) const WAL: &str = "ledger.db-wal";
 /// Its shared index of the log, as SQLite names it.
-const SHM: &str = "ledger.db-shm";
+pub(super) const SHM: &str = "ledger.db-shm";
 /// Its journal from the moment of creation, as SQLite names it.
 const JOURNAL: &str = "ledger.db-journal";
 /// Locked by whoever is in the write section.
@@ -54,6 +54,8 @@ const ADMITTED: [(u64, &str); 6] = [
 pub(super) struct Directory {
     path: PathBuf,
     identity: Identity,
+    /// As long as this is open no other directory can come to have the same identity.
+    opened: File,
 }
 
 /// Which file or directory something is, whatever it is called.
@@ -69,6 +71,11 @@ impl Identity {
             device: metadata.dev(),
             inode: metadata.ino(),
         }
+    }
+
+    /// What is under this name.
+    pub(super) fn at(path: &Path) -> io::Result<Self> {
+        path.symlink_metadata().map(|metadata| Self::of(&metadata))
     }
 }
 
@@ -108,9 +115,11 @@ impl Directory {
             });
         }
         let canonical = fs::canonicalize(path).map_err(|e| LedgerError::io("resolve the path", path, e))?;
+        let opened = File::open(&canonical).map_err(|e| LedgerError::io("open", &canonical, e))?;
         let directory = Self {
             path: canonical,
             identity: Identity::of(&metadata),
+            opened,
         };
         directory.check_file_system()?;
         directory.check_contents()?;
@@ -218,8 +227,7 @@ impl Directory {
 
     fn check_file_system(&self) -> Result<(), LedgerError> {
         let unknown = |error: rustix::io::Errno| LedgerError::io("look at", &self.path, error.into());
-        let directory = File::open(&self.path).map_err(|e| LedgerError::io("open", &self.path, e))?;
-        let magic = fstatfs(&directory).map_err(unknown)?.f_type;
+        let magic = fstatfs(&self.opened).map_err(unknown)?.f_type;
         // The kernel's word is signed on some machines; the numbers are not.
         #[allow(
             clippy::useless_conversion,

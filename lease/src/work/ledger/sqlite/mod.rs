@@ -20,6 +20,7 @@ mod sealing;
 mod seals;
 mod storage;
 mod syncer;
+mod witness;
 
 use std::{
     fs::File,

@@ -6,7 +6,7 @@
 
 use std::{fs::File, path::PathBuf};
 
-use super::{directory::Identity, rewrite};
+use super::{rewrite, witness::Witness};
 use crate::{
     sync::{Arc, Mutex, lock},
     work::ledger::{LedgerError, rounds::Rounds},
@@ -18,7 +18,7 @@ pub(super) struct Syncer {
     /// Exchanged for a fresh descriptor after a failure: the kernel tells each descriptor of each error once.
     file: Mutex<Arc<File>>,
     path: PathBuf,
-    identity: Identity,
+    witness: Witness,
     rounds: Rounds<Failure>,
 }
 
@@ -26,25 +26,42 @@ pub(super) struct Syncer {
 #[derive(Clone, Debug)]
 pub(super) enum Failure {
     Sync(String),
-    Disturbed,
+    Disturbed(PathBuf),
+}
+
+impl From<Failure> for LedgerError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Sync(reason) => Self::SyncFailed { reason },
+            Failure::Disturbed(path) => Self::LedgerDisturbed { path },
+        }
+    }
 }
 
 impl Syncer {
-    pub(super) fn new(file: File, path: PathBuf) -> Result<Self, LedgerError> {
-        let metadata = file
-            .metadata()
-            .map_err(|e| LedgerError::io("look at", &path, e))?;
-        Ok(Self {
+    pub(super) fn new(file: File, path: PathBuf, witness: Witness) -> Self {
+        Self {
             file: Mutex::new(Arc::new(file)),
             path,
-            identity: Identity::of(&metadata),
+            witness,
             rounds: Rounds::new(),
-        })
+        }
     }
 
     /// Fails if a sync failed before.
     pub(super) fn check(&self) -> Result<(), Failure> {
         self.rounds.check()
+    }
+
+    /// Fails, from now on, if the ledger's files are others than were opened.
+    pub(super) fn look(&self) -> Result<(), LedgerError> {
+        match self.undisturbed() {
+            Err(failure) => {
+                self.rounds.fail(failure.clone());
+                Err(failure.into())
+            }
+            Ok(()) => Ok(()),
+        }
     }
 
     /// From now on nothing is called durable: something else found that a sync had failed.
@@ -58,19 +75,13 @@ impl Syncer {
         then: impl Fn(Result<(), Failure>) -> Result<(), Failure>,
     ) -> Result<(), LedgerError> {
         let synced = self.rounds.join(|| then(self.sync_now()));
-        synced.map_err(|failure| self.error(failure))
+        synced.map_err(LedgerError::from)
     }
 
     /// Writes every byte of the log anew, and syncs through the `fresh` descriptor, which then takes the old one's place.
     /// Nobody may write meanwhile.
     pub(super) fn rewrite(&self, fresh: File) -> Result<(), LedgerError> {
-        let metadata = fresh
-            .metadata()
-            .map_err(|e| LedgerError::io("look at", &self.path, e))?;
-        if Identity::of(&metadata) != self.identity {
-            return Err(self.error(Failure::Disturbed));
-        }
-        rewrite::rewrite(&fresh, &self.path).map_err(|error| self.error(Failure::Sync(error.to_string())))?;
+        rewrite::rewrite(&fresh, &self.path).map_err(|error| Failure::Sync(error.to_string()))?;
         *lock(&self.file) = Arc::new(fresh);
         Ok(())
     }
@@ -78,15 +89,6 @@ impl Syncer {
     /// Syncs are possible again.
     pub(super) fn restore(&self) {
         self.rounds.restore();
-    }
-
-    pub(super) fn error(&self, failure: Failure) -> LedgerError {
-        match failure {
-            Failure::Sync(reason) => LedgerError::SyncFailed { reason },
-            Failure::Disturbed => LedgerError::LedgerDisturbed {
-                path: self.path.clone(),
-            },
-        }
     }
 
     fn file(&self) -> Arc<File> {
@@ -97,9 +99,13 @@ impl Syncer {
         self.file()
             .sync_data()
             .map_err(|error| Failure::Sync(error.to_string()))?;
-        match self.path.symlink_metadata() {
-            Ok(metadata) if Identity::of(&metadata) == self.identity => Ok(()),
-            _ => Err(Failure::Disturbed),
+        self.undisturbed()
+    }
+
+    fn undisturbed(&self) -> Result<(), Failure> {
+        match self.witness.disturbed() {
+            Some(path) => Err(Failure::Disturbed(path.to_owned())),
+            None => Ok(()),
         }
     }
 }
