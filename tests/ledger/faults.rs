@@ -211,6 +211,25 @@ impl Drop for ThinVolume {
     }
 }
 
+/// Appends a note once there is room again. It follows `head`, unless the system has lost from memory what it could not
+/// write: then it follows, in a ledger opened anew, the record that was `promised` or one of those after it.
+fn works_on(ledger: SqliteLedger, path: &Path, head: &Head, promised: &Head) -> (SqliteLedger, Head) {
+    let ledger = match ledger.append(head, &[note("on")]) {
+        Ok(next) => return (ledger, next),
+        Err(LedgerError::SyncFailed { .. } | LedgerError::Damaged { .. }) => {
+            drop(ledger);
+            SqliteLedger::open(path).unwrap()
+        }
+        Err(LedgerError::HeadMoved { .. }) => ledger,
+        Err(other) => panic!("{other:?}"),
+    };
+    let left = ledger.head().unwrap();
+    assert!(left.sequence < head.sequence);
+    ledger.verify(&mut promised.clone()).unwrap();
+    let next = ledger.append(&left, &[note("on")]).unwrap();
+    (ledger, next)
+}
+
 #[test]
 fn a_sync_that_lies_after_one_that_failed_loses_nothing_acknowledged() {
     let Some(volume) = ThinVolume::new(12) else { return };
@@ -218,6 +237,7 @@ fn a_sync_that_lies_after_one_that_failed_loses_nothing_acknowledged() {
     let ledger = SqliteLedger::open(&path).unwrap();
     let mut head = ledger.append(&Head::default(), &[note("1")]).unwrap();
     ledger.sync().unwrap();
+    let promised = head;
     let ballast = volume.below.fill();
     // More than the largest page that the tmpfs may have set aside for the image.
     for _ in 0..3 {
@@ -236,7 +256,7 @@ fn a_sync_that_lies_after_one_that_failed_loses_nothing_acknowledged() {
     assert!(matches!(ledger.sync(), Err(LedgerError::SyncFailed { .. })));
     assert_eq!(ledger.head().unwrap(), head);
     fs::remove_file(ballast).unwrap();
-    head = ledger.append(&head, &[note("3")]).unwrap();
+    let (ledger, head) = works_on(ledger, &path, &head, &promised);
     ledger.sync().unwrap();
     drop(ledger);
     volume.remount();
@@ -258,6 +278,7 @@ fn a_checkpoint_whose_sync_lies_after_one_that_failed_loses_nothing_acknowledged
         head = ledger.append(&head, &[note(&"2".repeat(1_000_000))]).unwrap();
     }
     ledger.sync().unwrap();
+    let promised = head;
     // Room for what comes into the log, none for the database.
     let ballast = volume.below.fill();
     let length = ballast.metadata().unwrap().len();
@@ -280,6 +301,7 @@ fn a_checkpoint_whose_sync_lies_after_one_that_failed_loses_nothing_acknowledged
         header
     };
     let before = header();
+    let (ledger, mut head) = works_on(ledger, &path, &head, &promised);
     eventually(
         "the log begins again, because all of it is in the database",
         || {
@@ -300,6 +322,7 @@ fn a_failed_sync_that_nobody_lived_to_tell_of_is_found_by_whoever_opens_the_ledg
     let ledger = SqliteLedger::open(&path).unwrap();
     let mut head = ledger.append(&Head::default(), &[note("1")]).unwrap();
     ledger.sync().unwrap();
+    let promised = head;
     let ballast = volume.below.fill();
     for _ in 0..3 {
         head = ledger.append(&head, &[note(&"2".repeat(1_000_000))]).unwrap();
@@ -320,7 +343,7 @@ fn a_failed_sync_that_nobody_lived_to_tell_of_is_found_by_whoever_opens_the_ledg
     drop(gate);
     fs::remove_file(ballast).unwrap();
     let ledger = SqliteLedger::open(&path).unwrap();
-    head = ledger.append(&head, &[note("3")]).unwrap();
+    let (ledger, head) = works_on(ledger, &path, &head, &promised);
     ledger.sync().unwrap();
     drop(ledger);
     volume.remount();

@@ -166,9 +166,11 @@ impl Common {
         let known = checkpoint(Reach::Look)?.pages;
         let whole = frames::whole(&self.directory.open(directory::WAL, false)?).map_err(failed)?;
         if whole < known {
-            return Err(failed(io::Error::other(
-                "memory has lost what was in the log; whoever opens the ledger first has what is left",
-            )));
+            let reason = format!(
+                "memory has lost what was in the log, {whole} of {known} pages are whole; \
+                 who opens the ledger when nobody has it open gets what is left"
+            );
+            return Err(failed(io::Error::other(reason)));
         }
         // The first sync may only be told of the old error.
         if checkpoint(Reach::Beside)
