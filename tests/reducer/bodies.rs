@@ -169,6 +169,55 @@ fn a_body_with_a_flipped_bit_is_refused_or_another_state() {
     assert!(taken > 100, "other texts and numbers are other states: {taken}");
 }
 
+/// No list of events is that long, but a checkpoint can say where one has come to.
+#[test]
+fn the_renewal_count_stops_at_the_largest_number() {
+    let mut bench = Bench::with_lease(&Issue {
+        signature: vec![0xaa; 5],
+        ..Issue::by_wall()
+    });
+    let written = body(&bench.0);
+    let signature = written.windows(5).position(|bytes| bytes == [0xaa; 5]).unwrap();
+    let (before, after) = written.split_at(signature + 5);
+    assert_eq!(after[0], 0, "renewed not once");
+    let most = [before, &[0xff, 0xff, 0xff, 0xff, 0x0f], &after[1..]].concat();
+    bench.0 = restored(&most);
+    assert_eq!(bench.state().get("lease-1").unwrap().renewal_count, u32::MAX);
+    bench.take(&record("registrar", &renewed("lease-1", 3 * SECOND, 0, &[1])));
+    let lease = bench.state().get("lease-1").unwrap();
+    assert_eq!((lease.renewal_count, lease.expires_at), (u32::MAX, 3 * SECOND));
+    let beyond = [before, &[0x80, 0x80, 0x80, 0x80, 0x10], &after[1..]].concat();
+    assert!(!is_judged(&beyond));
+}
+
+#[test]
+fn a_body_with_two_of_what_there_is_one_of_is_refused() {
+    let issue = |lease: &str, work: &str, token| {
+        let issue = Issue {
+            token,
+            ..Issue::by_wall()
+        };
+        record("registrar", &issue.of(lease, work, "actor-1"))
+    };
+    let mut bench = Bench::new();
+    bench.take(&issue("lease-A", "work-A", 5));
+    bench.take(&issue("lease-B", "work-B", 9));
+    let whole = body(&bench.0);
+    assert!(is_judged(&whole));
+    for (one, other) in [(b"lease-B", b"lease-A"), (b"work-B\x07", b"work-A\x07")] {
+        let place = whole.windows(7).position(|bytes| bytes == one).unwrap();
+        let mut twice = whole.clone();
+        twice[place..place + 7].copy_from_slice(other);
+        assert!(!is_judged(&twice), "{}", String::from_utf8_lossy(one));
+    }
+    // The last token, which stands behind the registrars, below that of a lease.
+    let place = 1 + 1 + "registrar".len();
+    assert_eq!(whole[place], 9);
+    let mut lower = whole;
+    lower[place] = 8;
+    assert!(!is_judged(&lower));
+}
+
 #[test]
 fn a_body_that_promises_more_than_it_has_takes_no_memory() {
     // No registrars match, so one that is right up to the number of its leases.

@@ -313,7 +313,16 @@ fn a_body_that_says_no_state_leaves_none_behind() {
         .save(&ledger)
         .unwrap();
     let error = CheckpointError::body("no cents");
-    assert_eq!(resumed(&ledger), (2, vec![(3, error)]));
+    assert_eq!(resumed(&ledger), (2, vec![(3, error.clone())]));
+
+    // Without an older one, too, nothing is left of what the body began to say.
+    let ledger = MemoryLedger::new();
+    pay(&ledger, 5);
+    Replayer::resume(&ledger, Liar::default())
+        .unwrap()
+        .save(&ledger)
+        .unwrap();
+    assert_eq!(resumed(&ledger), (0, vec![(1, error)]));
 }
 
 #[test]

@@ -138,6 +138,48 @@ fn a_stranger_s_lease_has_the_same_patience_from_a_checkpoint() {
 }
 
 #[test]
+fn ticks_do_not_fall_behind_a_checkpoint() {
+    let ledger: Arc<dyn Ledger> = Arc::new(MemoryLedger::new());
+    let signer = Signer::generate();
+    let boot = ClockId::of(b"boot", b"here");
+    let open = |clock: &ManualClock| {
+        let builder = at(clock, 0).signer(signer.clone());
+        builder.on(Arc::clone(&ledger)).unwrap()
+    };
+    let (ahead, behind) = (ManualClock::with_id(boot), ManualClock::with_id(boot));
+    ahead.advance(TTL);
+    let registrar = open(&ahead);
+    registrar.issue("one", TTL).wait().unwrap();
+    registrar.checkpoint().unwrap();
+    registrar.close().wait().unwrap();
+    // Of a core whose clock is a hair behind, or rather a whole term.
+    open(&behind).issue("two", TTL).wait().unwrap();
+    let records = ledger.read(0, 9).unwrap();
+    let ticks: Vec<_> = records.iter().map(|record| record.tick.unwrap().value).collect();
+    assert!(ticks.is_sorted(), "{ticks:?}");
+}
+
+#[test]
+fn keys_that_were_retired_stay_so_behind_a_checkpoint() {
+    let ledger: Arc<dyn Ledger> = Arc::new(MemoryLedger::new());
+    let (signer, former) = (Signer::generate(), Signer::generate());
+    let clock = ManualClock::new();
+    let open = || {
+        at(&clock, 0)
+            .signer(signer.clone())
+            .on(Arc::clone(&ledger))
+            .unwrap()
+    };
+    let registrar = open();
+    registrar.trust(former.public_key()).wait().unwrap();
+    registrar.retire(former.public_key()).wait().unwrap();
+    registrar.checkpoint().unwrap();
+    registrar.close().wait().unwrap();
+    let again = open().trust(former.public_key()).wait();
+    assert!(matches!(refusal(again), LeaseError::InvalidInput { field, .. } if field == "public_key"));
+}
+
+#[test]
 fn a_checkpoint_can_be_asked_for() {
     let ledger: Arc<dyn Ledger> = Arc::new(MemoryLedger::new());
     let clock = ManualClock::new();
