@@ -27,6 +27,15 @@ pub(crate) use ::std::thread::panicking;
 #[cfg(feature = "work")]
 pub(crate) use ::std::thread::available_parallelism;
 
+/// Whether a thread has ended. Loom's cannot be asked, and none of its models does.
+#[cfg(feature = "work")]
+pub(crate) fn is_finished(thread: &thread::JoinHandle<()>) -> bool {
+    #[cfg(not(loom))]
+    return thread.is_finished();
+    #[cfg(loom)]
+    unreachable!("{thread:?} is not asked");
+}
+
 /// The guarded value, whether or not a holder panicked.
 ///
 /// No lock in this crate is held while user code runs, and no critical section leaves its data half-changed, so a

@@ -8,7 +8,7 @@
 use crate::sync::{
     Arc, Mutex,
     atomic::{AtomicBool, Ordering::Relaxed},
-    lock, thread,
+    is_finished, lock, thread,
 };
 use crate::work::ledger::{Ledger, LedgerError};
 use crate::work::registrar::core::Core;
@@ -77,7 +77,7 @@ impl Core {
             || progress
                 .writing
                 .as_ref()
-                .is_some_and(|writing| !writing.is_finished())
+                .is_some_and(|writing| !is_finished(writing))
         {
             return;
         }
