@@ -88,7 +88,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // One ledger for everything: leases stand in between, and are none of the shop's business.
     let registrar = Registrar::in_memory()?;
     registrar.record(&placed).wait()?;
-    registrar.issue("till-1", Duration::from_secs(60)).wait()?;
+    registrar.issue("till-1", Duration::from_mins(1)).wait()?;
     registrar.record(&OrderEvent::Placed("o-2".into(), 400)).wait()?;
 
     let shop = Replayer::resume(registrar.ledger(), Shop::default())?;
