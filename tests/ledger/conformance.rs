@@ -37,6 +37,7 @@ macro_rules! suite {
             an_empty_batch_moves_nothing,
             an_empty_batch_behind_a_stale_head_is_refused,
             reading_goes_on_while_a_section_is_held,
+            a_section_reads_what_is_there_and_what_it_appended,
             a_second_writer_waits_for_the_section_and_gives_up,
             a_section_is_free_again_once_it_is_left,
             writers_on_many_threads_lose_nothing,
@@ -342,6 +343,22 @@ pub(crate) fn reading_goes_on_while_a_section_is_held(ledger: &Shared) {
     head = section.append(&head, &notes(1)).unwrap();
     drop(section);
     assert_eq!(ledger.head().unwrap(), head);
+}
+
+pub(crate) fn a_section_reads_what_is_there_and_what_it_appended(ledger: &Shared) {
+    varied(ledger, 300);
+    ledger.seal(&head_at(ledger, 270), b"").unwrap();
+    let before = content(ledger).1;
+    let mut section = ledger.enter().unwrap();
+    assert_eq!(section.read(0, 999).unwrap(), before);
+    assert_eq!(section.read(265, 10).unwrap(), before[265..275]);
+    assert_eq!(section.read(300, 9).unwrap(), []);
+    let head = section.append(&ledger.head().unwrap(), &[note("new")]).unwrap();
+    assert_eq!(section.read(299, 9).unwrap().len(), 2);
+    // What was only read leaves nothing behind.
+    drop(section);
+    assert_eq!(ledger.head().unwrap(), head);
+    assert_eq!(ledger.verify(&mut ()).unwrap(), head);
 }
 
 pub(crate) fn a_second_writer_waits_for_the_section_and_gives_up(ledger: &Shared) {

@@ -61,6 +61,16 @@ fn worker() {
         "leave" => {
             registrar.issue("held", LONG).wait().unwrap();
         }
+        // Issues a lease before a rotation that it has no part in, and one after it.
+        "see a key rotated" => {
+            registrar.issue("before", LONG).wait().unwrap();
+            eventually("the key is rotated", || {
+                registrar
+                    .query(|state| state.has_active_lease("rotated"))
+                    .unwrap()
+            });
+            registrar.issue("after", LONG).wait().unwrap();
+        }
         // Has the ledger open and holds nothing.
         "come and go" => {}
         other => panic!("unknown role {other}"),

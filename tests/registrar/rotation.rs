@@ -3,13 +3,17 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
-use lease::ledger::{Ledger, LedgerError, MemoryLedger, NewRecord};
+use lease::ledger::{Head, Ledger, LedgerError, MemoryLedger, NewRecord, RecordVerifier, Section};
 use lease::{
     EventRecord, LeaseError, LeaseEvent as _, LedgerEvent, Registrar, RegistrarError, ReleaseReason, Signer,
 };
 
+use lease_tests::patience::eventually;
+
+use crate::processes::child;
 use crate::setup::{TTL, refusal};
 
 fn on(ledger: &Arc<MemoryLedger>, signer: &Signer) -> Registrar {
@@ -301,5 +305,82 @@ fn a_rotation_whose_file_cannot_be_written_changes_no_signer() {
     registrar.issue("work", TTL).wait().unwrap();
     fs::remove_dir_all(path.join("registrar.new")).unwrap();
     registrar.rotate_key(&Signer::generate()).unwrap();
+    registrar.verify().unwrap();
+}
+
+/// A ledger that lets nobody in while the door is held, except past it.
+struct Door {
+    ledger: Arc<MemoryLedger>,
+    lock: Mutex<()>,
+    is_somebody_there: AtomicBool,
+}
+
+impl Ledger for Door {
+    fn head(&self) -> Result<Head, LedgerError> {
+        self.ledger.head()
+    }
+
+    fn read(&self, after: u64, limit: usize) -> Result<Vec<EventRecord>, LedgerError> {
+        self.ledger.read(after, limit)
+    }
+
+    fn enter(&self) -> Result<Box<dyn Section + '_>, LedgerError> {
+        self.is_somebody_there.store(true, Ordering::SeqCst);
+        drop(self.lock.lock().unwrap());
+        self.ledger.enter()
+    }
+
+    fn sync(&self) -> Result<(), LedgerError> {
+        self.ledger.sync()
+    }
+
+    fn epoch(&self) -> Result<u32, LedgerError> {
+        self.ledger.epoch()
+    }
+
+    fn verify(&self, verifier: &mut dyn RecordVerifier) -> Result<Head, LedgerError> {
+        self.ledger.verify(verifier)
+    }
+}
+
+#[test]
+fn a_command_that_was_signed_before_its_key_was_retired_is_not_written() {
+    let Two {
+        ledger, first, keys, ..
+    } = two();
+    let door = Arc::new(Door {
+        ledger: Arc::clone(&ledger),
+        lock: Mutex::new(()),
+        is_somebody_there: AtomicBool::new(false),
+    });
+    let second = Registrar::builder()
+        .signer(keys[1].clone())
+        .on(door.clone())
+        .unwrap();
+    let held = door.lock.lock().unwrap();
+    let late = second.issue("work", TTL);
+    eventually("the command is signed and waits", || {
+        door.is_somebody_there.load(Ordering::SeqCst)
+    });
+    first.retire(keys[1].public_key()).wait().unwrap();
+    let before = ledger.head().unwrap();
+    drop(held);
+    assert!(untrusted(&late.wait()));
+    assert_eq!(ledger.head().unwrap(), before);
+}
+
+#[test]
+fn another_process_takes_the_rotated_key_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.lease");
+    let registrar = Registrar::open(&path).unwrap();
+    let mut other = child(&path, "see a key rotated");
+    eventually("it has the ledger open", || {
+        registrar.query(|state| state.has_active_lease("before")).unwrap()
+    });
+    registrar.rotate_key(&Signer::generate()).unwrap();
+    registrar.issue("rotated", TTL).wait().unwrap();
+    assert!(other.wait().unwrap().success());
+    assert!(registrar.query(|state| state.has_active_lease("after")).unwrap());
     registrar.verify().unwrap();
 }
