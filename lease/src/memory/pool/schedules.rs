@@ -72,6 +72,18 @@ fn pool(capacity: Option<usize>, magazine: usize) -> Arc<Pool<Payload>> {
     let options = Options {
         capacity,
         magazine,
+        shelf: 0,
+        class: Some(0),
+        recycling: None,
+    };
+    Arc::new(Pool::with_options(options, System))
+}
+
+fn pool_with_shelves(capacity: usize) -> Arc<Pool<Payload>> {
+    let options = Options {
+        capacity: Some(capacity),
+        magazine: 0,
+        shelf: 2,
         class: Some(0),
         recycling: None,
     };
@@ -82,6 +94,7 @@ fn recycling_pool(capacity: usize) -> Arc<Pool<Payload>> {
     let options = Options {
         capacity: Some(capacity),
         magazine: 0,
+        shelf: 0,
         class: Some(0),
         recycling: Some(Recycling::of(|payload: &mut Payload| {
             thread::yield_now();
@@ -247,34 +260,41 @@ fn slots_wander_between_magazines_and_none_is_lost_or_doubled() {
     });
 }
 
+/// More wait than there are slots, and one of them gives up.
+fn queue(census: &Census, pool: &Arc<Pool<Payload>>) {
+    let held = [1, 2].map(|id| pool.acquire(Payload::new(census, id)));
+    let mut threads: Vec<_> = (3..6)
+        .map(|id| {
+            let (pool, census) = (Arc::clone(pool), Arc::clone(census));
+            spawn(move || {
+                let lease = pool.acquire_blocking(Payload::new(&census, id));
+                assert_eq!(lease.expect("nobody closes").look(), id);
+            })
+        })
+        .collect();
+    threads.push({
+        let (pool, census) = (Arc::clone(pool), Arc::clone(census));
+        spawn(move || {
+            // Gives up, maybe with a slot in its hands.
+            let mut waiting = pin!(pool.acquire_async(Payload::new(&census, 6)));
+            drop(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())));
+        })
+    });
+    for lease in held {
+        drop(lease);
+    }
+    join(threads);
+    assert_eq!(pool.stats().live, 0);
+}
+
 #[test]
 fn everybody_who_waits_is_served() {
-    explore(|census| {
-        let pool = pool(Some(2), 0);
-        let held = [1, 2].map(|id| pool.acquire(Payload::new(census, id)));
-        let mut threads: Vec<_> = (3..6)
-            .map(|id| {
-                let (pool, census) = (Arc::clone(&pool), Arc::clone(census));
-                spawn(move || {
-                    let lease = pool.acquire_blocking(Payload::new(&census, id));
-                    assert_eq!(lease.expect("nobody closes").look(), id);
-                })
-            })
-            .collect();
-        threads.push({
-            let (pool, census) = (Arc::clone(&pool), Arc::clone(census));
-            spawn(move || {
-                // Gives up, maybe with a slot in its hands.
-                let mut waiting = pin!(pool.acquire_async(Payload::new(&census, 6)));
-                drop(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())));
-            })
-        });
-        for lease in held {
-            drop(lease);
-        }
-        join(threads);
-        assert_eq!(pool.stats().live, 0);
-    });
+    explore(|census| queue(census, &pool(Some(2), 0)));
+}
+
+#[test]
+fn everybody_who_waits_is_served_from_shelves_too() {
+    explore(|census| queue(census, &pool_with_shelves(2)));
 }
 
 #[test]
@@ -309,8 +329,7 @@ fn close_reaches_everybody() {
 }
 
 /// A pool ends while strong, unique and weak leases of its objects do.
-fn end_of_a_pool(census: &Census, magazine: usize) {
-    let pool = pool(None, magazine);
+fn end_of_a_pool(census: &Census, pool: Arc<Pool<Payload>>) {
     let strong: Vec<_> = (0..3).map(|id| pool.acquire(Payload::new(census, id))).collect();
     let weak: Vec<_> = strong.iter().map(StrongLease::downgrade).collect();
     let unique = pool.acquire_unique(Payload::new(census, 7));
@@ -339,12 +358,17 @@ fn end_of_a_pool(census: &Census, magazine: usize) {
 
 #[test]
 fn a_pool_ends_before_during_or_after_its_leases() {
-    explore(|census| end_of_a_pool(census, 0));
+    explore(|census| end_of_a_pool(census, pool(None, 0)));
 }
 
 #[test]
 fn a_pool_with_magazines_ends_before_during_or_after_its_leases() {
-    explore(|census| end_of_a_pool(census, 2));
+    explore(|census| end_of_a_pool(census, pool(None, 2)));
+}
+
+#[test]
+fn a_pool_with_shelves_ends_before_during_or_after_its_leases() {
+    explore(|census| end_of_a_pool(census, pool_with_shelves(9)));
 }
 
 #[test]
