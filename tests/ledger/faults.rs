@@ -435,6 +435,40 @@ fn a_failed_sync_stops_every_process_until_one_has_written_the_log_anew() {
 }
 
 #[test]
+fn a_write_that_fails_anywhere_in_a_commit_leaves_the_ledger_as_it_was() {
+    for (error, told) in [("ENOSPC", "StorageFull"), ("EIO", "Storage")] {
+        for write in [1, 2, 3, 4, 6, 8, 11] {
+            let (path, ledger, _root) = open();
+            let output = Command::new("strace")
+                .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=pwrite64", "-e"])
+                .arg(format!("inject=pwrite64:error={error}:when={write}"))
+                .arg("-P")
+                .arg(log(&path))
+                .arg(env!("CARGO_BIN_EXE_ledger-writer"))
+                .args([path.as_os_str(), "writer".as_ref(), "6".as_ref()])
+                .output();
+            let Ok(output) = output.map_err(|error| eprintln!("skipped: no strace: {error}")) else {
+                return;
+            };
+            let said = String::from_utf8_lossy(&output.stderr);
+            if said.contains("strace:") {
+                eprintln!("skipped: {said}");
+                return;
+            }
+            assert!(said.contains(told), "write {write}: {said}");
+            // What was said to be there is there, and nothing of what was refused.
+            let count = String::from_utf8_lossy(&output.stdout).lines().count();
+            let head = ledger.verify(&mut ()).unwrap();
+            assert_eq!(head.sequence, count as u64, "write {write}");
+            // The key of what was refused is free.
+            let key = format!("writer/{count}");
+            ledger.append(&head, &[note("on").with_key(key)]).unwrap();
+            ledger.sync().unwrap();
+        }
+    }
+}
+
+#[test]
 fn a_log_with_a_torn_end_is_read_up_to_the_last_whole_commit() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("jobs.lease");
