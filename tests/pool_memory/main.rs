@@ -423,3 +423,18 @@ fn payloads_are_kept_without_memory_after_a_shrink_too() {
         assert!(without_memory(|| pool.try_acquire_recycled(|| panic!("they are kept"))).is_ok());
     });
 }
+
+#[test]
+fn the_shelves_of_a_large_bounded_pool_do_without_memory() {
+    with_a_thread(|| {
+        let pool = Pool::builder().capacity(4096).build();
+        let leases: Vec<_> = (0..4096).map(|n| pool.acquire(n)).collect();
+        without_memory(|| drop(leases));
+        assert_eq!(pool.stats().live, 0);
+        let mut all = Vec::with_capacity(4096);
+        without_memory(|| all.extend((0..4096).map(|n| pool.acquire(n))));
+        let refused = pool.try_acquire(4096);
+        assert_eq!(refused.unwrap_err(), AcquireError::Exhausted { capacity: 4096 });
+        drop(all);
+    });
+}
