@@ -354,7 +354,8 @@ impl Registrar {
     /// Asks the state that includes everything in the ledger by now.
     ///
     /// The closure looks at a snapshot: it may take its time and call the registrar. Cost: reading what others have
-    /// appended since this registrar last looked; while the closure runs, the next change copies the state.
+    /// appended since this registrar last looked. While the closure runs, the next change waits for it for a microsecond
+    /// for each lease, and then copies the state.
     ///
     /// # Errors
     ///

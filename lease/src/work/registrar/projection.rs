@@ -4,7 +4,9 @@
 //! was not appended is not applied. Records by keys that this registrar does not own are applied only if their
 //! signature holds; what is refused is noted and skipped, so that one bad record does not stop everyone.
 
-use crate::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::sync::{Arc, thread};
 use crate::work::event::{self, EventError, EventRecord, LeaseEvent as _};
 use crate::work::ledger::{Head, Ledger, LedgerError, NewRecord, Section};
 use crate::work::reducer::{Reducer as _, ReducerContext, Refusals};
@@ -20,6 +22,9 @@ use crate::work::tick::Tick;
 /// The version of the rules in [`decide`](super::decide::decide). Who makes them stricter raises it, and lets the writer
 /// put it into the ledger before it first decides by them.
 const RULES: u64 = 1;
+
+/// About how long it takes to copy one lease and its place in the indexes.
+const COPY_OF_A_LEASE: Duration = Duration::from_micros(1);
 
 /// How many records are read at a time.
 const PAGE: usize = 1_024;
@@ -114,7 +119,20 @@ impl Projection {
 
     /// For upkeep that no record says.
     pub(crate) fn state_mut(&mut self) -> &mut LeaseReducerState {
-        Arc::make_mut(&mut self.reducer).state_mut()
+        self.reducer_mut().state_mut()
+    }
+
+    /// The reducer, to be changed. Somebody who is just looking at it is waited for, but no longer than it would take to
+    /// leave it to him and go on with a copy: he may be waiting for us.
+    fn reducer_mut(&mut self) -> &mut LeaseReducer {
+        if Arc::strong_count(&self.reducer) > 1 {
+            let leases = u32::try_from(self.state().len()).unwrap_or(u32::MAX);
+            let (asked, patience) = (Instant::now(), COPY_OF_A_LEASE * leases);
+            while Arc::strong_count(&self.reducer) > 1 && asked.elapsed() < patience {
+                thread::yield_now();
+            }
+        }
+        Arc::make_mut(&mut self.reducer)
     }
 
     /// The reducer as it is now, for somebody who looks at it while the ledger goes on.
@@ -333,7 +351,7 @@ impl Projection {
         now: Tick,
     ) -> Result<Option<String>, LeaseError> {
         let context = ReducerContext::new(record.sequence);
-        Arc::make_mut(&mut self.reducer).apply(record, &context)?;
+        self.reducer_mut().apply(record, &context)?;
         Ok(self.note(change, record, now))
     }
 
