@@ -10,6 +10,7 @@ mod processes;
 mod replaying;
 mod report;
 mod resident;
+mod section;
 
 use std::fs;
 use std::hint::black_box;
@@ -29,6 +30,7 @@ pub(crate) fn run() {
     report::head(&room.file_system());
     let _busy = Spinner::start();
     let mut missed = commits::run(&room);
+    section::run(&room);
     missed += replaying::run(&room);
     missed += resident::run();
     println!("{missed} targets missed");
@@ -40,7 +42,8 @@ pub(crate) struct Room(PathBuf);
 
 impl Room {
     fn new() -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ledger-bench");
+        let folder =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("ledger-bench-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).expect("the target folder can be written");
         Self(folder)
