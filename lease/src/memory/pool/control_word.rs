@@ -127,6 +127,7 @@ impl Word {
     }
 
     /// Why nobody can join this word in a generation.
+    #[inline]
     fn why_not(self, generation: u32) -> Lookup {
         // A free slot has the generation it will give out next.
         let next = self.is_free() && !self.is_retired();

@@ -326,8 +326,9 @@ impl Segment {
         if !from_first.is_multiple_of(layout.stride) || index >= header.slots {
             return None;
         }
-        // SAFETY: the index was just checked.
-        Some(unsafe { header.slot_of(segment, index) })
+        // SAFETY: a slot with a checked index starts at this offset.
+        let slot = unsafe { segment.cast::<u8>().byte_add(offset) };
+        Some(SlotPtr(slot.cast()))
     }
 
     /// The number of weak leases on the slot with this index; `word` is its control word as it was just before. The
