@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex};
 
 use lease::ledger::{Head, Ledger, LedgerError, MemoryLedger, NewRecord, RecordVerifier, Section};
 use lease::{
-    EventRecord, LeaseError, LeaseEvent as _, LedgerEvent, Registrar, RegistrarError, ReleaseReason, Signer,
+    Durability, EventRecord, LeaseError, LeaseEvent as _, LedgerEvent, Registrar, RegistrarError,
+    ReleaseReason, Signer, Viewer,
 };
+use lease_tests::faulty::FaultyLedger;
 
 use lease_tests::patience::eventually;
 
@@ -382,5 +384,92 @@ fn another_process_takes_the_rotated_key_over() {
     registrar.issue("rotated", TTL).wait().unwrap();
     assert!(other.wait().unwrap().success());
     assert!(registrar.query(|state| state.has_active_lease("after")).unwrap());
+    registrar.verify().unwrap();
+}
+
+/// A registrar that does not wait for the disk.
+fn buffered() -> (Registrar, FaultyLedger) {
+    let ledger = FaultyLedger::default();
+    let registrar = Registrar::builder()
+        .durability(Durability::Buffered)
+        .on(Arc::new(ledger.clone()))
+        .unwrap();
+    (registrar, ledger)
+}
+
+#[test]
+fn a_key_is_exchanged_only_once_the_trust_in_it_is_on_disk() {
+    let (registrar, ledger) = buffered();
+    let (old, next) = (registrar.public_key(), Signer::generate());
+    registrar.issue("work", TTL).wait().unwrap();
+    ledger.fail_syncs(true);
+    let refused = registrar.rotate_key(&next);
+    assert!(
+        matches!(refused, Err(RegistrarError::OutcomeUnknown(_))),
+        "{refused:?}"
+    );
+    assert_eq!(registrar.public_key(), old);
+    ledger.fail_syncs(false);
+    registrar.rotate_key(&next).unwrap();
+    assert_eq!(registrar.public_key(), next.public_key());
+    assert_eq!(registrar.trusted_keys().unwrap(), [next.public_key()]);
+}
+
+#[test]
+fn a_rotation_that_is_done_is_on_disk() {
+    let (registrar, ledger) = buffered();
+    registrar.rotate_key(&Signer::generate()).unwrap();
+    assert_eq!(ledger.durable(), ledger.head().unwrap().sequence);
+}
+
+/// What another process does up to the moment when it has exchanged the key file.
+fn exchange(registrar: &Registrar, path: &std::path::Path, next: &Signer) {
+    registrar.trust(next.public_key()).wait().unwrap();
+    fs::write(path.join("registrar.key"), next.to_bytes()).unwrap();
+}
+
+#[test]
+fn a_rotation_that_ended_before_the_old_key_was_retired_shows_and_can_be_completed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.lease");
+    let registrar = Registrar::open(&path).unwrap();
+    let (old, next) = (registrar.public_key(), Signer::generate());
+    exchange(&registrar, &path, &next);
+    registrar.close().wait().unwrap();
+    drop(registrar);
+
+    let registrar = Registrar::open(&path).unwrap();
+    assert_eq!(registrar.public_key(), next.public_key());
+    assert!(
+        refusal(registrar.rotate_key(&next))
+            .to_string()
+            .contains("present")
+    );
+    assert!(registrar.trusted_keys().unwrap().contains(&old));
+    registrar.retire(old).wait().unwrap();
+    assert_eq!(registrar.trusted_keys().unwrap(), [next.public_key()]);
+    let viewer = Viewer::open(&path).unwrap();
+    assert_eq!(viewer.trusted_keys().unwrap(), [next.public_key()]);
+}
+
+#[test]
+fn of_two_that_rotate_at_once_the_second_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.lease");
+    let registrar = Registrar::open(&path).unwrap();
+    let (old, theirs, ours) = (registrar.public_key(), Signer::generate(), Signer::generate());
+    exchange(&registrar, &path, &theirs);
+    let refused = registrar.rotate_key(&ours);
+    assert!(
+        matches!(&refused, Err(RegistrarError::KeyExchanged { public_key, .. }) if *public_key == theirs.public_key()),
+        "{refused:?}"
+    );
+    assert_eq!(registrar.public_key(), old);
+    assert_eq!(fs::read(path.join("registrar.key")).unwrap(), theirs.to_bytes());
+    // Going on with the key that is there completes what the other has begun.
+    registrar.rotate_key(&theirs).unwrap();
+    registrar.retire(ours.public_key()).wait().unwrap();
+    assert_eq!(registrar.public_key(), theirs.public_key());
+    assert_eq!(registrar.trusted_keys().unwrap(), [theirs.public_key()]);
     registrar.verify().unwrap();
 }

@@ -19,6 +19,8 @@ struct Shared {
     door: Mutex<()>,
     refuses_to_append: AtomicBool,
     refuses_to_sync: AtomicBool,
+    /// The last record that was there when somebody synced.
+    durable: AtomicU64,
     /// How many appends will find that the head has moved.
     moves: AtomicU32,
     appends: AtomicU32,
@@ -47,6 +49,11 @@ impl FaultyLedger {
     /// Whether syncs fail from now on.
     pub fn fail_syncs(&self, fails: bool) {
         self.shared.refuses_to_sync.store(fails, Ordering::SeqCst);
+    }
+
+    /// The last record that is on disk.
+    pub fn durable(&self) -> u64 {
+        self.shared.durable.load(Ordering::SeqCst)
     }
 
     /// The next `count` appends find that somebody was faster.
@@ -143,7 +150,10 @@ impl Ledger for FaultyLedger {
         if self.shared.refuses_to_sync.load(Ordering::SeqCst) {
             return Err(broken());
         }
-        self.shared.ledger.sync()
+        let head = self.shared.ledger.head()?;
+        self.shared.ledger.sync()?;
+        self.shared.durable.fetch_max(head.sequence, Ordering::SeqCst);
+        Ok(())
     }
 
     fn epoch(&self) -> Result<u32, LedgerError> {

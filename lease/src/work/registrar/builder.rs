@@ -52,8 +52,8 @@ pub(crate) trait KeySource: Send + Sync {
     /// A ledger has records, but there is no key.
     fn missing(&self) -> RegistrarError;
 
-    /// Puts another key in the old one's place; called inside the ledger's write section.
-    fn replace(&self, signer: &Signer) -> Result<(), RegistrarError>;
+    /// Puts another key in the old one's place, if that is still there; called inside the ledger's write section.
+    fn replace(&self, old: PublicKey, next: &Signer) -> Result<(), RegistrarError>;
 }
 
 /// A key that the caller brought, and keeps.
@@ -72,7 +72,7 @@ impl KeySource for Brought {
         untrusted(self.0.public_key())
     }
 
-    fn replace(&self, _: &Signer) -> Result<(), RegistrarError> {
+    fn replace(&self, _: PublicKey, _: &Signer) -> Result<(), RegistrarError> {
         Ok(())
     }
 }
@@ -95,7 +95,7 @@ impl KeySource for NewKey {
         }
     }
 
-    fn replace(&self, _: &Signer) -> Result<(), RegistrarError> {
+    fn replace(&self, _: PublicKey, _: &Signer) -> Result<(), RegistrarError> {
         Ok(())
     }
 }

@@ -1,7 +1,8 @@
 //! What all handles of a registrar share: its ledger, its clock, its key, its view, its queue.
 //!
-//! Invariants: only the writer thread enters the ledger's write section; nothing is signed and no foreign code runs
-//! while it is inside; the view's lock is never held while waiting for the section.
+//! Invariants: the writer thread enters the ledger's write section for every command, and nobody else does, except whoever
+//! exchanges the key file; nothing is signed and no foreign code runs inside; the view's lock is never held while waiting
+//! for the section.
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
@@ -16,7 +17,8 @@ use crate::work::registrar::command::Request;
 use crate::work::registrar::projection::Projection;
 use crate::work::registrar::reply::Reply;
 use crate::work::registrar::{
-    Completer, Completion, Durability, Lease, LeaseReducer, LeaseReducerState, RegistrarError, Signer,
+    Completer, Completion, Durability, Lease, LeaseReducer, LeaseReducerState, PublicKey, RegistrarError,
+    Signer,
 };
 use crate::work::tick::Tick;
 
@@ -209,10 +211,10 @@ impl Core {
         }
     }
 
-    /// Signs with this key from now on, and keeps it where the old one was kept.
-    pub(crate) fn replace_signer(&self, next: &Signer) -> Result<(), RegistrarError> {
+    /// Signs with this key from now on, and keeps it where the old one was kept, if that one still lies there.
+    pub(crate) fn replace_signer(&self, old: PublicKey, next: &Signer) -> Result<(), RegistrarError> {
         let section = self.ledger.enter()?;
-        self.keys.replace(next)?;
+        self.keys.replace(old, next)?;
         drop(section);
         self.use_signer(next, &mut lock(&self.projection));
         Ok(())
@@ -221,6 +223,12 @@ impl Core {
     fn use_signer(&self, next: &Signer, projection: &mut Projection) {
         projection.trust_own(next.public_key());
         *lock(&self.signer) = next.clone();
+    }
+
+    /// What was acknowledged so far is on disk, whatever an acknowledgement means here.
+    pub(crate) fn sync_ledger(&self) -> Result<(), RegistrarError> {
+        let unknown = |error| RegistrarError::OutcomeUnknown(Arc::new(error));
+        self.ledger.sync().map_err(unknown)
     }
 
     /// Reads what others have appended.

@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::sync::Arc;
 use crate::work::event::EventError;
 use crate::work::ledger::LedgerError;
-use crate::work::registrar::{Busy, LeaseError, SignedHeadError};
+use crate::work::registrar::{Busy, LeaseError, PublicKey, SignedHeadError};
 
 /// A registrar did not do what it was asked; unless it says otherwise, nothing changed.
 #[derive(Clone, Debug, Error)]
@@ -82,6 +82,14 @@ pub enum RegistrarError {
         /// Why.
         #[source]
         source: Arc<io::Error>,
+    },
+    /// Another process has put another key in the place of the one that was to be exchanged.
+    #[error("the key `{path}` was exchanged by another process, for {public_key}")]
+    KeyExchanged {
+        /// The key file.
+        path: PathBuf,
+        /// The key that is there now.
+        public_key: PublicKey,
     },
     /// The ledger does not trust the key this registrar would sign with.
     #[error(

@@ -286,21 +286,36 @@ impl Registrar {
     ///
     /// The new key takes the old one's place beside the ledger, unless the caller brought the old one. Registrars of
     /// other processes that have the key from there take the new one over at their next command. The steps are: the old
-    /// key vouches for the new one, the file is exchanged, the new key retires the old one. A failure or crash in between
-    /// leaves both trusted and one of them in the file; rotating again completes it. Blocks until it is on disk.
+    /// key vouches for the new one, the file is exchanged, the new key retires the old one. Each is on disk before the
+    /// next begins, whatever the [`Durability`](crate::Durability). Blocks until the last one is.
+    ///
+    /// A failure or crash in between leaves both keys trusted. If [`public_key`](Self::public_key) is still the old one,
+    /// the same call completes it; if it is the new one already, [retiring](Self::retire) the old one does. Look at
+    /// [`trusted_keys`](Self::trusted_keys): a key there that nobody should have is still to be retired.
     ///
     /// # Errors
     ///
-    /// [`LeaseError::InvalidInput`] when the key is the present one, or was retired; [`RegistrarError::KeyFile`] when it
-    /// cannot be written; [`RegistrarError::Ledger`] when the ledger cannot be used.
+    /// [`LeaseError::InvalidInput`] when the key is the present one, or was retired; [`RegistrarError::KeyExchanged`]
+    /// when another process was faster with another key, and `next` is trusted, but not used; [`RegistrarError::KeyFile`]
+    /// and its like when the file cannot be read or written; [`RegistrarError::OutcomeUnknown`] when a step cannot be
+    /// synced; [`RegistrarError::Ledger`] when the ledger cannot be used.
     pub fn rotate_key(&self, next: &Signer) -> Result<(), RegistrarError> {
-        let old = self.public_key();
-        if next.public_key() == old {
-            return Err(LeaseError::invalid_input("public_key", "it is the present key").into());
+        let is_present = || LeaseError::invalid_input("public_key", "it is the present key");
+        if next.public_key() == self.public_key() {
+            return Err(is_present().into());
         }
         self.trust(next.public_key()).wait()?;
-        self.core().replace_signer(next)?;
-        self.retire(old).wait()
+        // Only now: vouching may have taken over a key that another process has put in the old one's place.
+        let old = self.public_key();
+        if next.public_key() == old {
+            return Err(is_present().into());
+        }
+        let core = self.core();
+        // A power cut must not take the trust in a key that is the only one in the file.
+        core.sync_ledger()?;
+        core.replace_signer(old, next)?;
+        self.retire(old).wait()?;
+        core.sync_ledger()
     }
 
     /// Writes a checkpoint of the ledger as it is now, for whoever opens it next; see
@@ -339,6 +354,18 @@ impl Registrar {
     /// The key that this registrar signs with; its public half.
     pub fn public_key(&self) -> PublicKey {
         self.core().signer().public_key()
+    }
+
+    /// The keys that the ledger trusts by now, in the order of their bytes. Whoever has one of them can write to it.
+    ///
+    /// Blocks while what others have appended is read.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistrarError::Ledger`] when the ledger cannot be read.
+    pub fn trusted_keys(&self) -> Result<Vec<PublicKey>, RegistrarError> {
+        self.core().catch_up()?;
+        Ok(lock(&self.core().projection).keys().all().0)
     }
 
     /// The ledger, for those who read its history.

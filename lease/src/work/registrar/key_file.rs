@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::sync::Arc;
 use crate::work::registrar::builder::KeySource;
-use crate::work::registrar::{RegistrarError, Signer};
+use crate::work::registrar::{PublicKey, RegistrarError, Signer};
 
 /// The key file of one ledger.
 pub(super) struct KeyFile {
@@ -20,6 +20,20 @@ pub(super) struct KeyFile {
 impl KeyFile {
     pub(super) const fn at(path: PathBuf) -> Self {
         Self { path }
+    }
+
+    /// Puts a key there, in place of whatever is there.
+    fn keep(&self, signer: &Signer) -> Result<(), RegistrarError> {
+        let temporary = self.path.with_extension("new");
+        let written = write(&temporary, signer).and_then(|()| {
+            fs::rename(&temporary, &self.path)?;
+            File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()
+        });
+        written.map_err(|error| {
+            // The first error is the one to tell; what is left of the file is removed by the next attempt.
+            let _ = fs::remove_file(&temporary);
+            self.failed(error)
+        })
     }
 
     fn failed(&self, error: io::Error) -> RegistrarError {
@@ -60,21 +74,19 @@ impl KeySource for KeyFile {
 
     fn create(&self) -> Result<Signer, RegistrarError> {
         let signer = Signer::generate();
-        self.replace(&signer)?;
+        self.keep(&signer)?;
         Ok(signer)
     }
 
-    fn replace(&self, signer: &Signer) -> Result<(), RegistrarError> {
-        let temporary = self.path.with_extension("new");
-        let written = write(&temporary, signer).and_then(|()| {
-            fs::rename(&temporary, &self.path)?;
-            File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()
-        });
-        written.map_err(|error| {
-            // The first error is the one to tell; what is left of the file is removed by the next attempt.
-            let _ = fs::remove_file(&temporary);
-            self.failed(error)
-        })
+    fn replace(&self, old: PublicKey, next: &Signer) -> Result<(), RegistrarError> {
+        match self.load()?.map(|kept| kept.public_key()) {
+            Some(kept) if ![old, next.public_key()].contains(&kept) => Err(RegistrarError::KeyExchanged {
+                path: self.path.clone(),
+                public_key: kept,
+            }),
+            // Written anew if it is there already: whoever put it there may have died before it was on disk.
+            _ => self.keep(next),
+        }
     }
 
     fn missing(&self) -> RegistrarError {

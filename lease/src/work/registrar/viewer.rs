@@ -4,14 +4,14 @@ use std::fmt;
 #[cfg(feature = "sqlite")]
 use std::path::Path;
 
-use crate::sync::{Arc, Mutex, lock};
+use crate::sync::{Arc, Mutex, MutexGuard, lock};
 use crate::work::clock::{Clock, SystemClock};
 #[cfg(feature = "sqlite")]
 use crate::work::ledger::SqliteLedger;
 use crate::work::ledger::{Head, Ledger};
 use crate::work::reducer::Reducer as _;
 use crate::work::registrar::projection::Projection;
-use crate::work::registrar::{LeaseReducerState, RegistrarError, SignedHead, audit};
+use crate::work::registrar::{LeaseReducerState, PublicKey, RegistrarError, SignedHead, audit};
 
 /// Answers questions about a registrar's ledger, and verifies it, without a key and without the right to change it.
 ///
@@ -76,18 +76,19 @@ impl Viewer {
     ///
     /// [`RegistrarError::Ledger`] when the ledger cannot be read.
     pub fn query<R>(&self, question: impl FnOnce(&LeaseReducerState) -> R) -> Result<R, RegistrarError> {
-        let snapshot = {
-            let mut projection = lock(&self.projection);
-            if projection.head() == Head::default()
-                && let Ok(verified) = audit::replay(&*self.ledger, self.clock.tick(), None)
-            {
-                *projection = verified;
-            }
-            // If something in it is bad, this takes what is good.
-            projection.catch_up(&*self.ledger, self.clock.tick())?;
-            projection.snapshot()
-        };
+        let snapshot = self.caught_up()?.snapshot();
         Ok(question(snapshot.state()))
+    }
+
+    /// The keys that the ledger trusts by now, in the order of their bytes. Whoever has one of them can write to it.
+    ///
+    /// Blocks, and costs, as [`query`](Self::query) does.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistrarError::Ledger`] when the ledger cannot be read.
+    pub fn trusted_keys(&self) -> Result<Vec<PublicKey>, RegistrarError> {
+        Ok(self.caught_up()?.keys().all().0)
     }
 
     /// See [`Registrar::verify`](crate::Registrar::verify).
@@ -107,6 +108,18 @@ impl Viewer {
     /// Those of [`verify`](Self::verify), and [`RegistrarError::SignedHead`].
     pub fn verify_against(&self, kept: &SignedHead) -> Result<Head, RegistrarError> {
         audit::verify(&*self.ledger, self.clock.tick(), Some(kept))
+    }
+
+    fn caught_up(&self) -> Result<MutexGuard<'_, Projection>, RegistrarError> {
+        let mut projection = lock(&self.projection);
+        if projection.head() == Head::default()
+            && let Ok(verified) = audit::replay(&*self.ledger, self.clock.tick(), None)
+        {
+            *projection = verified;
+        }
+        // If something in it is bad, this takes what is good.
+        projection.catch_up(&*self.ledger, self.clock.tick())?;
+        Ok(projection)
     }
 }
 

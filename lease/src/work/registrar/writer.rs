@@ -8,7 +8,7 @@
 use std::mem;
 use std::time::Duration;
 
-use crate::sync::{Arc, MutexGuard, lock};
+use crate::sync::{MutexGuard, lock};
 use crate::work::ledger::Section;
 use crate::work::observe;
 use crate::work::registrar::command::{Command, IssueRequest, Release, Request, prepare};
@@ -429,10 +429,7 @@ impl Core {
     fn flush(&self) -> Result<(), RegistrarError> {
         match self.durability {
             Durability::Buffered => Ok(()),
-            Durability::Synced => self
-                .ledger
-                .sync()
-                .map_err(|error| RegistrarError::OutcomeUnknown(Arc::new(error))),
+            Durability::Synced => self.sync_ledger(),
         }
     }
 }
