@@ -89,7 +89,22 @@ fn anybody_who_has_the_registrar_revokes_by_lease_or_by_work() {
         second.lease_id
     );
     let refused = refusal(operator.revoke_work("work", "once more").wait());
-    assert!(matches!(refused, LeaseError::LeaseNotFound { .. }), "{refused:?}");
+    assert!(
+        matches!(&refused, LeaseError::WorkNotLeased { work_id } if work_id == "work"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn whoever_is_told_to_wait_is_told_for_which_work_item() {
+    let (registrar, _clock) = with_clock();
+    registrar.issue("nightly", TTL).wait().unwrap();
+    let refused = registrar.issue("nightly", TTL).wait().unwrap_err();
+    assert!(refused.to_string().contains("`nightly`"), "{refused}");
+    let RegistrarError::Busy(busy) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(busy.work_id(), "nightly");
 }
 
 #[test]

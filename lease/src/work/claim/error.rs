@@ -9,7 +9,7 @@ use crate::work::registrar::{Busy, RegistrarError};
 #[non_exhaustive]
 pub enum ClaimError {
     /// Somebody else holds the work item, or it is closed for a while.
-    #[error("the work item is {0}")]
+    #[error("{0}")]
     Busy(Busy),
     /// The claim could not be kept: whatever is done under it from here on, somebody else may be doing too.
     #[error("the claim on `{work_id}` was lost")]

@@ -90,9 +90,7 @@ impl KeySource for NewKey {
     }
 
     fn missing(&self) -> RegistrarError {
-        RegistrarError::SignerUntrusted {
-            public_key: "of a new signer".to_owned(),
-        }
+        RegistrarError::SignerNeeded
     }
 
     fn replace(&self, _: PublicKey, _: &Signer) -> Result<(), RegistrarError> {
@@ -102,9 +100,7 @@ impl KeySource for NewKey {
 
 /// The ledger does not trust this key, or no longer.
 pub(super) fn untrusted(key: PublicKey) -> RegistrarError {
-    RegistrarError::SignerUntrusted {
-        public_key: key.to_string(),
-    }
+    RegistrarError::SignerUntrusted { public_key: key }
 }
 
 impl RegistrarBuilder {
@@ -179,8 +175,8 @@ impl RegistrarBuilder {
     ///
     /// # Errors
     ///
-    /// [`RegistrarError::Ledger`] when the ledger cannot be used, [`RegistrarError::SignerUntrusted`] when it has
-    /// records and does not trust the key.
+    /// [`RegistrarError::Ledger`] when the ledger cannot be used; when it has records, [`RegistrarError::SignerNeeded`]
+    /// without a signer, and [`RegistrarError::SignerUntrusted`] with one that it does not trust.
     pub fn on(self, ledger: Arc<dyn Ledger>) -> Result<Registrar, RegistrarError> {
         let shared = self.found(ledger, Box::new(NewKey))?;
         Ok(self.handle(shared))

@@ -3,34 +3,44 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::work::registrar::Lease;
 use crate::work::tick::Tick;
 
 /// Somebody else holds the work item, or it is closed for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Busy {
-    holder: Option<String>,
+    work_id: Box<str>,
+    holder: Option<Box<str>>,
     remaining: Duration,
     is_self: bool,
     until: Option<Tick>,
 }
 
 impl Busy {
-    pub(crate) fn held(holder: &str, remaining: Duration, is_self: bool, until: Option<Tick>) -> Self {
+    /// Because of this lease; `asker` is who is told.
+    pub(crate) fn held(held: &Lease, asker: &str, remaining: Duration) -> Self {
         Self {
-            holder: Some(holder.to_owned()),
+            work_id: held.work_id.as_str().into(),
+            holder: Some(held.actor_id.as_str().into()),
             remaining,
-            is_self,
-            until,
+            is_self: held.actor_id == asker,
+            until: held.expires_at_tick,
         }
     }
 
-    pub(crate) fn closed(remaining: Duration, until: Tick) -> Self {
+    pub(crate) fn closed(work_id: &str, remaining: Duration, until: Tick) -> Self {
         Self {
+            work_id: work_id.into(),
             holder: None,
             remaining,
             is_self: false,
             until: Some(until),
         }
+    }
+
+    /// The work item.
+    pub fn work_id(&self) -> &str {
+        &self.work_id
     }
 
     /// The actor that holds the work item; `None` when it is only closed (see [`until`](Self::until)).
@@ -57,6 +67,7 @@ impl Busy {
 
 impl fmt::Display for Busy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "work `{}` is ", self.work_id)?;
         match &self.holder {
             Some(holder) => write!(f, "held by `{holder}` for another {:?}", self.remaining),
             None => write!(f, "closed for another {:?}", self.remaining),

@@ -298,8 +298,8 @@ fn find<'a>(target: &Target, state: &'a LeaseReducerState) -> Result<&'a Lease, 
         Target::Work(work_id) => {
             state
                 .get_active_lease_for_work(work_id)
-                .ok_or_else(|| LeaseError::LeaseNotFound {
-                    lease_id: format!("of work {work_id}"),
+                .ok_or_else(|| LeaseError::WorkNotLeased {
+                    work_id: work_id.clone(),
                 })
         }
     }

@@ -14,7 +14,6 @@ use crate::work::registrar::ledger_event::LedgerEvent;
 use crate::work::registrar::limits;
 use crate::work::registrar::signing::PublicKey;
 use crate::work::registrar::{Busy, Lease, LeaseChange, LeaseError, LeaseReducerState};
-use crate::work::tick::Tick;
 
 /// The actor that leases are issued, renewed, expired and revoked by.
 pub(crate) const REGISTRAR: &str = "registrar";
@@ -70,7 +69,8 @@ pub(crate) fn obstacle(state: &LeaseReducerState, request: &IssueRequest, now: &
     }
     let until = state.closed_until(&request.work_id)?;
     let is_open = until.clock.is_other_boot(&now.tick.clock) || now.tick.has_reached(&until);
-    (!is_open).then(|| Busy::closed(now.tick.until(&until).unwrap_or_default(), until))
+    let remaining = now.tick.until(&until).unwrap_or_default();
+    (!is_open).then(|| Busy::closed(&request.work_id, remaining, until))
 }
 
 /// Decides one command: the records to append, in order, or why there are none.
@@ -159,9 +159,7 @@ fn clear_the_way(held: &Lease, issue: &Issue, now: &Now<'_>) -> Result<Draft, Re
 }
 
 fn busy(held: &Lease, asker: &str, now: &Now<'_>) -> Busy {
-    let remaining = held.remaining_at_tick_or_wall(&now.tick, now.wall);
-    let until: Option<Tick> = held.expires_at_tick;
-    Busy::held(&held.actor_id, remaining, held.actor_id == asker, until)
+    Busy::held(held, asker, held.remaining_at_tick_or_wall(&now.tick, now.wall))
 }
 
 fn decide_renewal(

@@ -30,6 +30,12 @@ pub enum LeaseError {
         /// The id.
         lease_id: String,
     },
+    /// No lease on the work item is active.
+    #[error("there is no lease on work `{work_id}`")]
+    WorkNotLeased {
+        /// The work item.
+        work_id: String,
+    },
     /// The lease has ended.
     #[error("lease `{lease_id}` has ended: {current_state}")]
     LeaseAlreadyTerminal {

@@ -18,7 +18,7 @@ pub enum RegistrarError {
     #[error(transparent)]
     Lease(Arc<LeaseError>),
     /// The work item cannot be had now.
-    #[error("the work item is {0}")]
+    #[error("{0}")]
     Busy(Busy),
     /// The ledger could not be read or written.
     #[error(transparent)]
@@ -96,9 +96,12 @@ pub enum RegistrarError {
         "the ledger does not trust the key {public_key}: a registrar that it trusts has to `trust` it first"
     )]
     SignerUntrusted {
-        /// The public key, in hexadecimal.
-        public_key: String,
+        /// The public key.
+        public_key: PublicKey,
     },
+    /// The ledger has records, and no signer was brought that it trusts.
+    #[error("the ledger has records: bring a signer that it trusts")]
+    SignerNeeded,
     /// A signed head cannot be used with this ledger.
     #[error(transparent)]
     SignedHead(#[from] SignedHeadError),

@@ -209,7 +209,7 @@ impl Registrar {
     ///
     /// # Errors
     ///
-    /// [`LeaseError::LeaseNotFound`] when there is none.
+    /// [`LeaseError::WorkNotLeased`] when there is none.
     pub fn revoke_work(&self, work: impl Into<String>, reason: impl Into<String>) -> Completion<Lease> {
         let request = Request::Revoke {
             target: Target::Work(work.into()),

@@ -8,13 +8,14 @@
 //! The fencing token is not signed: it is given inside the write section, after signing, and the chain covers it.
 
 use std::fmt;
+use std::str::FromStr;
 
 use ed25519_dalek::{Signer as _, SigningKey};
 
 use crate::work::event::EventRecord;
 use crate::work::ledger::Head;
 use crate::work::registrar::token::LedgerId;
-use crate::work::registrar::{Lease, LeaseChange};
+use crate::work::registrar::{Lease, LeaseChange, LeaseError};
 use crate::work::tick::ClockId;
 
 /// A private key that signs leases.
@@ -71,7 +72,16 @@ impl fmt::Debug for Signer {
     }
 }
 
-/// The public half of a [`Signer`]: what a ledger trusts.
+/// The public half of a [`Signer`]: what a ledger trusts. As text it is 64 hexadecimal digits.
+///
+/// ```
+/// use lease::{PublicKey, Signer};
+///
+/// let key = Signer::generate().public_key();
+/// let told: PublicKey = key.to_string().parse()?;
+/// assert_eq!(told, key);
+/// # Ok::<(), lease::LeaseError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PublicKey([u8; 32]);
 
@@ -99,6 +109,25 @@ impl PublicKey {
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for PublicKey {
+    type Err = LeaseError;
+
+    /// The key that [`Display`](fmt::Display) has written, in digits of either case.
+    ///
+    /// # Errors
+    ///
+    /// [`LeaseError::InvalidInput`] for anything but 64 hexadecimal digits.
+    fn from_str(text: &str) -> Result<Self, LeaseError> {
+        match blake3::Hash::from_hex(text) {
+            Ok(bytes) => Ok(Self(bytes.into())),
+            Err(_) => Err(LeaseError::invalid_input(
+                "public_key",
+                "it is not 64 hexadecimal digits",
+            )),
+        }
     }
 }
 

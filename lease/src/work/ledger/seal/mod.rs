@@ -92,6 +92,12 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// Whether a ledger can have such a run: not empty, and not so far on that counting would end in it.
+    const fn is_possible(&self) -> bool {
+        let last = self.head.sequence;
+        self.first >= 1 && self.first <= last && last.checked_add(BLOCK).is_some()
+    }
+
     fn records(&self) -> u64 {
         self.head.sequence - self.first + 1
     }

@@ -119,6 +119,9 @@ impl<S: Source> Reader<S> {
                 last: found.head.sequence,
             }));
         }
+        if !noted.is_possible() {
+            return Err(ReadError::Seal(damaged("no ledger has such records")));
+        }
         let (end, index) = read_index(&source, length, &header, noted)?;
         Ok(Self {
             source,

@@ -138,6 +138,24 @@ fn another_run_and_a_newer_format_are_told_apart() {
 }
 
 #[test]
+fn a_run_that_no_ledger_has_is_refused() {
+    let (mut bytes, mut run) = sealed(&chain(40), 0, b"");
+    for (first, last) in [(10, 3), (0, 40), (0, u64::MAX), (5, 0), (u64::MAX - 3, u64::MAX)] {
+        (run.first, run.head.sequence) = (first, last);
+        bytes[16..24].copy_from_slice(&first.to_le_bytes());
+        bytes[56..64].copy_from_slice(&last.to_le_bytes());
+        let refused = Reader::open(&*bytes, run).map(drop);
+        assert!(
+            matches!(
+                &refused,
+                Err(ReadError::Seal(SealFault::Damaged { reason })) if reason.contains("no ledger")
+            ),
+            "{first} to {last}: {refused:?}"
+        );
+    }
+}
+
+#[test]
 fn sealed_records_are_compact() {
     let plain: usize = chain(1_000)
         .iter()

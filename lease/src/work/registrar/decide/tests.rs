@@ -12,7 +12,7 @@ use crate::work::registrar::expiry::Strangers;
 use crate::work::registrar::key_ring::KeyRing;
 use crate::work::registrar::session::Holders;
 use crate::work::registrar::{LeaseReducer, LeaseState, ReleaseReason, Signer};
-use crate::work::tick::ClockId;
+use crate::work::tick::{ClockId, Tick};
 
 const TTL: Duration = Duration::from_secs(10);
 
