@@ -55,7 +55,7 @@ fn busy_day(registrar: &Registrar, clock: &ManualClock) {
     clock.advance(Duration::from_secs(15));
     assert_eq!(registrar.expire_due().wait().unwrap()[0].lease_id, short.lease_id);
     registrar
-        .trust(Signer::from_bytes(&[7; 32]).public_key())
+        .trust_key(Signer::from_bytes(&[7; 32]).public_key())
         .wait()
         .unwrap();
 }
@@ -171,11 +171,11 @@ fn keys_that_were_retired_stay_so_behind_a_checkpoint() {
             .unwrap()
     };
     let registrar = open();
-    registrar.trust(former.public_key()).wait().unwrap();
-    registrar.retire(former.public_key()).wait().unwrap();
+    registrar.trust_key(former.public_key()).wait().unwrap();
+    registrar.retire_key(former.public_key()).wait().unwrap();
     registrar.checkpoint().unwrap();
     registrar.close().wait().unwrap();
-    let again = open().trust(former.public_key()).wait();
+    let again = open().trust_key(former.public_key()).wait();
     assert!(matches!(refusal(again), LeaseError::InvalidInput { field, .. } if field == "public_key"));
 }
 

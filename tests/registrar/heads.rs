@@ -171,9 +171,9 @@ fn a_head_of_a_branch_is_refused_and_one_of_a_key_that_was_trusted_there_is_not(
     copy.append(&Head::default(), &[ledger.read(0, 1).unwrap().remove(0).into()])
         .unwrap();
     let accomplice = on(&copy, &mine);
-    accomplice.trust(theirs.public_key()).wait().unwrap();
+    accomplice.trust_key(theirs.public_key()).wait().unwrap();
     let stranger = on(&copy, &theirs);
-    stranger.retire(mine.public_key()).wait().unwrap();
+    stranger.retire_key(mine.public_key()).wait().unwrap();
     let refused = registrar.verify_against(&stranger.signed_head().unwrap());
     assert!(
         matches!(&refused, Err(RegistrarError::Ledger(_))),
@@ -181,10 +181,10 @@ fn a_head_of_a_branch_is_refused_and_one_of_a_key_that_was_trusted_there_is_not(
     );
 
     // One of this very history, by a key that came to be trusted only later.
-    registrar.trust(theirs.public_key()).wait().unwrap();
+    registrar.trust_key(theirs.public_key()).wait().unwrap();
     let late = on(&ledger, &theirs).signed_head().unwrap();
     registrar.verify_against(&late).unwrap();
-    registrar.retire(theirs.public_key()).wait().unwrap();
+    registrar.retire_key(theirs.public_key()).wait().unwrap();
     registrar.verify_against(&late).unwrap();
 }
 

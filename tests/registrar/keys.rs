@@ -84,7 +84,7 @@ fn a_stranger_s_key_is_refused_until_it_is_trusted() {
         "{refused:?}"
     );
 
-    registrar.trust(theirs.public_key()).wait().unwrap();
+    registrar.trust_key(theirs.public_key()).wait().unwrap();
     let second = on(&ledger, &theirs).unwrap();
     let lease = second.issue("work", TTL).wait().unwrap();
     assert!(matches!(

@@ -12,7 +12,6 @@ use lease::{
     ReleaseReason, Signer, Viewer,
 };
 use lease_tests::faulty::FaultyLedger;
-
 use lease_tests::patience::eventually;
 
 use crate::processes::child;
@@ -37,7 +36,7 @@ fn two() -> Two {
     let ledger = Arc::new(MemoryLedger::new());
     let keys = [Signer::generate(), Signer::generate()];
     let first = on(&ledger, &keys[0]);
-    first.trust(keys[1].public_key()).wait().unwrap();
+    first.trust_key(keys[1].public_key()).wait().unwrap();
     let second = on(&ledger, &keys[1]);
     Two {
         ledger,
@@ -76,7 +75,7 @@ fn a_registrar_whose_key_was_retired_can_only_read() {
         ..
     } = two();
     let lease = second.issue("work", TTL).wait().unwrap();
-    first.retire(second.public_key()).wait().unwrap();
+    first.retire_key(second.public_key()).wait().unwrap();
     let before = ledger.head().unwrap();
     for refused in [
         second.issue("other", TTL).wait().map(drop),
@@ -86,7 +85,7 @@ fn a_registrar_whose_key_was_retired_can_only_read() {
             .release(&lease.lease_id, ReleaseReason::Completed)
             .wait()
             .map(drop),
-        second.trust(Signer::generate().public_key()).wait(),
+        second.trust_key(Signer::generate().public_key()).wait(),
         second.signed_head().map(drop),
     ] {
         assert!(untrusted(&refused), "{refused:?}");
@@ -108,7 +107,7 @@ fn what_a_key_signed_before_it_was_retired_stays_valid() {
         keys,
     } = two();
     let lease = second.issue("work", TTL).wait().unwrap();
-    first.retire(second.public_key()).wait().unwrap();
+    first.retire_key(second.public_key()).wait().unwrap();
     drop(first);
     let again = on(&ledger, &keys[0]);
     assert!(again.query(|state| state.has_active_lease("work")).unwrap());
@@ -132,7 +131,7 @@ fn what_a_key_signed_after_it_was_retired_is_not_believed_and_is_named() {
     }
     let first = on(&other, &keys[0]);
     let itself = on(&other, &keys[1]);
-    first.retire(keys[1].public_key()).wait().unwrap();
+    first.retire_key(keys[1].public_key()).wait().unwrap();
     first.verify().unwrap();
     let late = append(&other, revocation);
     for reader in [&first, &itself] {
@@ -150,10 +149,10 @@ fn the_record_that_added_a_key_does_not_bring_it_back() {
         ..
     } = two();
     let added = ledger.read(1, 1).unwrap().remove(0);
-    first.retire(second.public_key()).wait().unwrap();
+    first.retire_key(second.public_key()).wait().unwrap();
     append(&ledger, added);
     assert!(untrusted(&second.issue("work", TTL).wait()));
-    let back = refusal(first.trust(second.public_key()).wait());
+    let back = refusal(first.trust_key(second.public_key()).wait());
     assert!(back.to_string().contains("retired"), "{back}");
 }
 
@@ -180,7 +179,7 @@ fn a_record_about_keys_counts_in_its_own_ledger_only() {
     let keys = [Signer::generate(), Signer::generate()];
     let (here, there) = (Arc::new(MemoryLedger::new()), Arc::new(MemoryLedger::new()));
     let (first, elsewhere) = (on(&here, &keys[0]), on(&there, &keys[0]));
-    elsewhere.trust(keys[1].public_key()).wait().unwrap();
+    elsewhere.trust_key(keys[1].public_key()).wait().unwrap();
     let carried = append(&here, there.read(1, 1).unwrap().remove(0));
     assert!(untrusted(&Registrar::builder().signer(keys[1].clone()).on(here)));
     assert_eq!(named(&first), carried);
@@ -199,29 +198,29 @@ fn a_registrar_does_not_retire_its_own_key_nor_one_that_was_never_trusted() {
         (first.public_key(), "rotate"),
         (Signer::generate().public_key(), "never trusted"),
     ] {
-        let refused = refusal(first.retire(key).wait());
+        let refused = refusal(first.retire_key(key).wait());
         assert!(
             matches!(&refused, LeaseError::InvalidInput { field, reason } if field == "public_key" && reason.contains(words)),
             "{refused}"
         );
     }
     assert_eq!(ledger.head().unwrap(), before);
-    first.trust(second.public_key()).wait().unwrap();
+    first.trust_key(second.public_key()).wait().unwrap();
     assert_eq!(
         ledger.head().unwrap(),
         before,
         "what is so already needs no record"
     );
-    first.retire(second.public_key()).wait().unwrap();
-    first.retire(second.public_key()).wait().unwrap();
+    first.retire_key(second.public_key()).wait().unwrap();
+    first.retire_key(second.public_key()).wait().unwrap();
     assert_eq!(ledger.head().unwrap().sequence, before.sequence + 1);
 }
 
 #[test]
 fn two_that_retire_each_other_leave_one() {
     let Two { first, second, .. } = two();
-    let one = first.retire(second.public_key());
-    let other = second.retire(first.public_key());
+    let one = first.retire_key(second.public_key());
+    let other = second.retire_key(first.public_key());
     let outcomes = [one.wait(), other.wait()];
     assert_eq!(
         outcomes.iter().filter(|outcome| outcome.is_ok()).count(),
@@ -256,7 +255,11 @@ fn a_rotated_key_signs_from_then_on_and_the_old_one_no_more() {
     ));
     on(&ledger, &next).revoke(&lease.lease_id, "over").wait().unwrap();
     second.verify().unwrap();
-    assert!(refusal(second.trust(old).wait()).to_string().contains("retired"));
+    assert!(
+        refusal(second.trust_key(old).wait())
+            .to_string()
+            .contains("retired")
+    );
 }
 
 #[test]
@@ -364,7 +367,7 @@ fn a_command_that_was_signed_before_its_key_was_retired_is_not_written() {
     eventually("the command is signed and waits", || {
         door.is_somebody_there.load(Ordering::SeqCst)
     });
-    first.retire(keys[1].public_key()).wait().unwrap();
+    first.retire_key(keys[1].public_key()).wait().unwrap();
     let before = ledger.head().unwrap();
     drop(held);
     assert!(untrusted(&late.wait()));
@@ -424,7 +427,7 @@ fn a_rotation_that_is_done_is_on_disk() {
 
 /// What another process does up to the moment when it has exchanged the key file.
 fn exchange(registrar: &Registrar, path: &std::path::Path, next: &Signer) {
-    registrar.trust(next.public_key()).wait().unwrap();
+    registrar.trust_key(next.public_key()).wait().unwrap();
     fs::write(path.join("registrar.key"), next.to_bytes()).unwrap();
 }
 
@@ -446,7 +449,7 @@ fn a_rotation_that_ended_before_the_old_key_was_retired_shows_and_can_be_complet
             .contains("present")
     );
     assert!(registrar.trusted_keys().unwrap().contains(&old));
-    registrar.retire(old).wait().unwrap();
+    registrar.retire_key(old).wait().unwrap();
     assert_eq!(registrar.trusted_keys().unwrap(), [next.public_key()]);
     let viewer = Viewer::open(&path).unwrap();
     assert_eq!(viewer.trusted_keys().unwrap(), [next.public_key()]);
@@ -468,7 +471,7 @@ fn of_two_that_rotate_at_once_the_second_is_told() {
     assert_eq!(fs::read(path.join("registrar.key")).unwrap(), theirs.to_bytes());
     // Going on with the key that is there completes what the other has begun.
     registrar.rotate_key(&theirs).unwrap();
-    registrar.retire(ours.public_key()).wait().unwrap();
+    registrar.retire_key(ours.public_key()).wait().unwrap();
     assert_eq!(registrar.public_key(), theirs.public_key());
     assert_eq!(registrar.trusted_keys().unwrap(), [theirs.public_key()]);
     registrar.verify().unwrap();

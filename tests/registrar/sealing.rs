@@ -221,7 +221,7 @@ fn pruned_leases_are_forgotten_by_the_state_and_not_by_the_ledger() {
     let registrar = on(&ledger, &signer);
     let second = {
         let other = Signer::generate();
-        registrar.trust(other.public_key()).wait().unwrap();
+        registrar.trust_key(other.public_key()).wait().unwrap();
         on(&ledger, &other)
     };
     let old = registrar.issue("old", TTL).wait().unwrap();

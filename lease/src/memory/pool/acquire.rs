@@ -34,8 +34,9 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     ///
     /// # Errors
     ///
-    /// If the pool is full, closed, or out of memory. The value has been dropped; to keep it, make it in
-    /// [`try_acquire_with`](Self::try_acquire_with).
+    /// If the pool is full, closed, or out of memory; or if its memory strategy does not serve it:
+    /// [`AcquireError::SegmentUnsupported`], [`AcquireError::PayloadTooLarge`], [`AcquireError::PagesExhausted`]. The
+    /// value has been dropped; to keep it, make it in [`try_acquire_with`](Self::try_acquire_with).
     #[inline]
     pub fn try_acquire(&self, value: T) -> Result<StrongLease<T>, AcquireError> {
         self.try_acquire_with(|| value)

@@ -163,7 +163,8 @@ pub trait Ledger: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`LedgerError::BadRecord`] names the first bad record and what is wrong with it.
+    /// [`LedgerError::BadRecord`] names the first bad record and what is wrong with it, [`LedgerError::BadSeal`] sealed
+    /// records that are missing or damaged; otherwise the storage cannot be read.
     fn verify(&self, verifier: &mut dyn RecordVerifier) -> Result<Head, LedgerError>;
 
     /// Moves the records up to and including `through` into a compact form of their own, for ever. They are read and
@@ -177,7 +178,8 @@ pub trait Ledger: Send + Sync {
     /// [`LedgerError::NoSuchHead`] when the ledger never stood at `through`, [`LedgerError::BadRecord`] when what is to
     /// be sealed is not what was written, [`LedgerError::TooLong`] for a statement of more than
     /// [`MAX_STATEMENT`] bytes, [`LedgerError::CannotSeal`] where there is no such form, as here; otherwise the storage
-    /// failed. Nothing was sealed.
+    /// failed. Nothing was sealed; but after [`LedgerError::SyncFailed`] it may have been, which [`seals`](Self::seals)
+    /// tells.
     fn seal(&self, through: &Head, statement: &[u8]) -> Result<(), LedgerError> {
         let _ = (through, statement);
         Err(LedgerError::CannotSeal)

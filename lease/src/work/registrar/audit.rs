@@ -327,7 +327,7 @@ mod tests {
             "{refused:?}"
         );
         // Trusted later is too late.
-        registrar.trust(stranger.public_key()).wait().unwrap();
+        registrar.trust_key(stranger.public_key()).wait().unwrap();
         assert!(registrar.verify_against(&theirs).is_err());
     }
 

@@ -122,7 +122,7 @@ impl RegistrarBuilder {
     }
 
     /// Signs with this key instead of the one beside the ledger. A ledger that has records must
-    /// [trust](Registrar::trust) it.
+    /// [trust](Registrar::trust_key) it.
     pub fn signer(mut self, signer: Signer) -> Self {
         self.signer = Some(signer);
         self

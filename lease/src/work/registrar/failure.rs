@@ -93,7 +93,7 @@ pub enum RegistrarError {
     },
     /// The ledger does not trust the key this registrar would sign with.
     #[error(
-        "the ledger does not trust the key {public_key}: a registrar that it trusts has to `trust` it first"
+        "the ledger does not trust the key {public_key}: a registrar that it trusts has to `trust_key` it first"
     )]
     SignerUntrusted {
         /// The public key.

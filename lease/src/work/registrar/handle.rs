@@ -260,9 +260,9 @@ impl Registrar {
     ///
     /// # Errors
     ///
-    /// [`LeaseError::InvalidInput`] for a key that was [retired](Self::retire) or is none;
+    /// [`LeaseError::InvalidInput`] for a key that was [retired](Self::retire_key) or is none;
     /// [`RegistrarError::Ledger`] when the ledger cannot be used.
-    pub fn trust(&self, key: PublicKey) -> Completion<()> {
+    pub fn trust_key(&self, key: PublicKey) -> Completion<()> {
         self.command(Request::Key(KeyChange::Trust(key)), true, |answer| {
             answer.map(drop)
         })
@@ -276,7 +276,7 @@ impl Registrar {
     /// [`LeaseError::InvalidInput`] for a key that the ledger never trusted, and for this registrar's own, which is
     /// [rotated](Self::rotate_key) instead, so that there is always one left; [`RegistrarError::Ledger`] when the ledger
     /// cannot be used.
-    pub fn retire(&self, key: PublicKey) -> Completion<()> {
+    pub fn retire_key(&self, key: PublicKey) -> Completion<()> {
         self.command(Request::Key(KeyChange::Retire(key)), true, |answer| {
             answer.map(drop)
         })
@@ -290,7 +290,7 @@ impl Registrar {
     /// next begins, whatever the [`Durability`](crate::Durability). Blocks until the last one is.
     ///
     /// A failure or crash in between leaves both keys trusted. If [`public_key`](Self::public_key) is still the old one,
-    /// the same call completes it; if it is the new one already, [retiring](Self::retire) the old one does. Look at
+    /// the same call completes it; if it is the new one already, [retiring](Self::retire_key) the old one does. Look at
     /// [`trusted_keys`](Self::trusted_keys): a key there that nobody should have is still to be retired.
     ///
     /// # Errors
@@ -304,7 +304,7 @@ impl Registrar {
         if next.public_key() == self.public_key() {
             return Err(is_present().into());
         }
-        self.trust(next.public_key()).wait()?;
+        self.trust_key(next.public_key()).wait()?;
         // Only now: vouching may have taken over a key that another process has put in the old one's place.
         let old = self.public_key();
         if next.public_key() == old {
@@ -314,7 +314,7 @@ impl Registrar {
         // A power cut must not take the trust in a key that is the only one in the file.
         core.sync_ledger()?;
         core.replace_signer(old, next)?;
-        self.retire(old).wait()?;
+        self.retire_key(old).wait()?;
         core.sync_ledger()
     }
 
@@ -381,8 +381,8 @@ impl Registrar {
     /// Asks the state that includes everything in the ledger by now.
     ///
     /// The closure looks at a snapshot: it may take its time and call the registrar. Cost: reading what others have
-    /// appended since this registrar last looked. While the closure runs, the next change waits for it for a microsecond
-    /// for each lease, and then copies the state.
+    /// appended since this registrar last looked, for which it blocks. While the closure runs, the next change waits for
+    /// it for a microsecond for each lease, and then copies the state.
     ///
     /// # Errors
     ///
@@ -394,6 +394,12 @@ impl Registrar {
     /// How many records of the registrar's own families this registrar has passed over, because they break a rule or
     /// nobody trusted has signed them. Nothing that a registrar writes is among them.
     ///
+    /// A signature by another key is verified before the record counts; one that names this registrar's own key is not,
+    /// whoever wrote it. So a record that somebody without the key has put into the storage under this key's name is
+    /// believed, and not counted, until [`verify`](Self::verify), or a registrar with another key, looks at it.
+    ///
+    /// Blocks while what others have appended is read.
+    ///
     /// # Errors
     ///
     /// [`RegistrarError::Ledger`] when the ledger cannot be read.
@@ -403,7 +409,7 @@ impl Registrar {
     }
 
     /// The last 1,000 of the [refused](Self::refused) records that this registrar has read itself, oldest first; of those
-    /// before the checkpoint it began with only the number is known.
+    /// before the checkpoint it began with only the number is known. Blocks while what others have appended is read.
     ///
     /// # Errors
     ///
@@ -419,24 +425,27 @@ impl Registrar {
     /// Whoever has the key and the file can write a history that verifies, and whoever has the file can cut its tail; a
     /// [`SignedHead`] that is kept elsewhere shows both to [`verify_against`](Self::verify_against).
     ///
-    /// Cost: every record is read, hashed and applied once; signatures are verified in batches, on other threads where
-    /// there are any.
+    /// Blocks. Cost: every record is read, hashed and applied once; signatures are verified in batches, on other threads
+    /// where there are any.
     ///
     /// # Errors
     ///
     /// [`LedgerError::BadRecord`](crate::ledger::LedgerError::BadRecord) names the first bad record and what is wrong
-    /// with it.
+    /// with it, [`LedgerError::BadSeal`](crate::ledger::LedgerError::BadSeal) sealed records that are missing or
+    /// damaged; otherwise the storage cannot be read.
     pub fn verify(&self) -> Result<Head, RegistrarError> {
         self.core().check_process()?;
         audit::verify(self.ledger(), self.core().clock.tick(), None)
     }
 
     /// Verifies the ledger as [`verify`](Self::verify) does, and that it still contains a head that was kept elsewhere.
+    /// Blocks as long.
     ///
     /// # Errors
     ///
     /// Those of `verify`: a tail that was cut is named by its first missing record, a rewritten history by the record
-    /// whose hash differs from the head's. [`SignedHeadError::OtherLedger`](crate::SignedHeadError::OtherLedger) when the head is of another ledger,
+    /// whose hash differs from the head's. [`RegistrarError::SignedHead`] with
+    /// [`SignedHeadError::OtherLedger`](crate::SignedHeadError::OtherLedger) when the head is of another ledger, with
     /// [`SignedHeadError::Untrusted`](crate::SignedHeadError::Untrusted) when its key was not trusted there.
     pub fn verify_against(&self, kept: &SignedHead) -> Result<Head, RegistrarError> {
         self.core().check_process()?;
@@ -444,7 +453,7 @@ impl Registrar {
     }
 
     /// Where the ledger stands, signed, to be kept elsewhere. Everything up to there is on disk, so that no power cut
-    /// can make it look like a cut tail.
+    /// can make it look like a cut tail. Blocks until it is.
     ///
     /// # Errors
     ///
@@ -472,7 +481,10 @@ impl Registrar {
     /// # Errors
     ///
     /// Those of [`verify`](Self::verify) and [`signed_head`](Self::signed_head); [`RegistrarError::Ledger`] when the
-    /// file cannot be written. Nothing was sealed.
+    /// file cannot be written. Nothing was sealed; but after
+    /// [`LedgerError::SyncFailed`](crate::ledger::LedgerError::SyncFailed) it may have been: the last of
+    /// [`seals`](crate::ledger::Ledger::seals) tells, and its statement is the signed head, for
+    /// [`SignedHead::from_bytes`].
     pub fn seal(&self) -> Result<SignedHead, RegistrarError> {
         let (core, head) = (self.core(), self.signed_head()?);
         let view = audit::replay(self.ledger(), core.clock.tick(), Some(&head))?;
@@ -488,7 +500,7 @@ impl Registrar {
 /// Upkeep.
 impl Registrar {
     /// Forgets all leases that have ended, and returns how many. Only this registrar's state gets smaller: the ledger
-    /// keeps their records, and their ids are not given again.
+    /// keeps their records, and their ids are not given again. Blocks while what others have appended is read.
     ///
     /// # Errors
     ///
@@ -498,7 +510,7 @@ impl Registrar {
     }
 
     /// Forgets the leases that had ended before a moment, in Unix nanoseconds, and returns how many; see
-    /// [`prune_terminal_leases`](Self::prune_terminal_leases).
+    /// [`prune_terminal_leases`](Self::prune_terminal_leases). Blocks as that does.
     ///
     /// # Errors
     ///

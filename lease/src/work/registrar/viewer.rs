@@ -70,7 +70,7 @@ impl Viewer {
 
     /// Asks the state that includes everything in the ledger by now. What nobody trusted has signed is not in it.
     ///
-    /// Cost: the first question verifies the whole ledger, later ones what was appended since.
+    /// Blocks. Cost: the first question verifies the whole ledger, later ones what was appended since.
     ///
     /// # Errors
     ///
@@ -91,17 +91,18 @@ impl Viewer {
         Ok(self.caught_up()?.keys().all().0)
     }
 
-    /// See [`Registrar::verify`](crate::Registrar::verify).
+    /// See [`Registrar::verify`](crate::Registrar::verify). Blocks as that does.
     ///
     /// # Errors
     ///
     /// [`LedgerError::BadRecord`](crate::ledger::LedgerError::BadRecord) names the first bad record and what is wrong
-    /// with it.
+    /// with it, [`LedgerError::BadSeal`](crate::ledger::LedgerError::BadSeal) sealed records that are missing or
+    /// damaged; otherwise the storage cannot be read.
     pub fn verify(&self) -> Result<Head, RegistrarError> {
         audit::verify(&*self.ledger, self.clock.tick(), None)
     }
 
-    /// See [`Registrar::verify_against`](crate::Registrar::verify_against).
+    /// See [`Registrar::verify_against`](crate::Registrar::verify_against). Blocks as that does.
     ///
     /// # Errors
     ///

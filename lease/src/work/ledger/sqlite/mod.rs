@@ -99,8 +99,12 @@ impl SqliteLedger {
     /// ([`NewerFormat`](LedgerError::NewerFormat)), is reached through a link or has files with second names
     /// ([`Linked`](LedgerError::Linked)), is open to other users ([`Exposed`](LedgerError::Exposed)), lies on a file
     /// system that is not known to keep locks and syncs ([`UnsupportedFileSystem`](LedgerError::UnsupportedFileSystem)),
-    /// or was copied here ([`LedgerMoved`](LedgerError::LedgerMoved)); or the environment fails. Nothing is left half-made: what a failed attempt leaves is empty, and the next one
-    /// goes on from there.
+    /// or was copied here ([`LedgerMoved`](LedgerError::LedgerMoved)); its history is not what was written
+    /// ([`BadRecord`](LedgerError::BadRecord)); the SQLite that is linked is too old
+    /// ([`OldSqlite`](LedgerError::OldSqlite)); somebody else is in the write section for too long
+    /// ([`LedgerBusy`](LedgerError::LedgerBusy)), or a sync failed ([`SyncFailed`](LedgerError::SyncFailed)); or the
+    /// environment fails. Nothing is left half-made: what a failed attempt leaves is empty, and the next one goes on from
+    /// there.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, LedgerError> {
         Self::open_with_patience(path, PATIENCE)
     }

@@ -95,7 +95,7 @@ fn two() -> (Arc<Watched>, Registrar, Registrar) {
     let watched = Arc::new(Watched::default());
     let registrar = Registrar::builder().on(watched.clone()).unwrap();
     let signer = Signer::generate();
-    registrar.trust(signer.public_key()).wait().unwrap();
+    registrar.trust_key(signer.public_key()).wait().unwrap();
     let other = Registrar::builder()
         .signer(signer)
         .on(watched.ledger.clone())
