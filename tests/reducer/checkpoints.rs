@@ -123,6 +123,18 @@ fn resumed(ledger: &dyn Ledger) -> (u64, Vec<(u64, CheckpointError)>) {
 }
 
 #[test]
+fn a_checkpoint_is_kept_only_once_its_records_are_on_disk() {
+    let ledger = FaultyLedger::default();
+    pay(&ledger, 1);
+    ledger.fail_syncs(true);
+    assert!(resume(&ledger).save(&ledger).is_err());
+    assert_eq!(ledger.checkpoints("till").unwrap(), []);
+    ledger.fail_syncs(false);
+    resume(&ledger).save(&ledger).unwrap();
+    assert_eq!(ledger.checkpoints("till").unwrap(), [ledger.durable()]);
+}
+
+#[test]
 fn a_replay_goes_on_behind_the_newest_checkpoint() {
     let ledger = MemoryLedger::new();
     assert_eq!(resumed(&ledger), (0, vec![]));

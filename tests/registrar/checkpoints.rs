@@ -10,6 +10,7 @@ use lease::{
     ClockId, EventRecord, LeaseError, LeaseReducerState, LedgerEvent, ManualClock, Registrar,
     RegistrarBuilder, RegistrarError, ReleaseReason, Signer, helpers,
 };
+use lease_tests::faulty::FaultyLedger;
 use lease_tests::patience::eventually;
 use tempfile::TempDir;
 
@@ -186,6 +187,34 @@ fn a_checkpoint_can_be_asked_for() {
     let registrar = at(&clock, 0).on(Arc::clone(&ledger)).unwrap();
     busy_day(&registrar, &clock);
     assert_eq!(ledger.checkpoints(VIEW).unwrap(), []);
+    registrar.checkpoint().unwrap();
+    assert_eq!(
+        ledger.checkpoints(VIEW).unwrap(),
+        [ledger.head().unwrap().sequence]
+    );
+}
+
+#[test]
+fn a_checkpoint_is_kept_only_once_its_records_are_on_disk() {
+    let ledger = FaultyLedger::default();
+    let clock = ManualClock::new();
+    let registrar = at(&clock, 0).on(Arc::new(ledger.clone())).unwrap();
+    busy_day(&registrar, &clock);
+    ledger.fail_syncs(true);
+    assert!(registrar.checkpoint().is_err());
+    assert_eq!(ledger.checkpoints(VIEW).unwrap(), []);
+    ledger.fail_syncs(false);
+    registrar.checkpoint().unwrap();
+    assert_eq!(ledger.checkpoints(VIEW).unwrap(), [ledger.durable()]);
+}
+
+#[test]
+fn a_closed_registrar_writes_the_checkpoint_that_is_asked_for() {
+    let ledger: Arc<dyn Ledger> = Arc::new(MemoryLedger::new());
+    let clock = ManualClock::new();
+    let registrar = at(&clock, 0).on(Arc::clone(&ledger)).unwrap();
+    busy_day(&registrar, &clock);
+    registrar.close().wait().unwrap();
     registrar.checkpoint().unwrap();
     assert_eq!(
         ledger.checkpoints(VIEW).unwrap(),

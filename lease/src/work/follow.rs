@@ -123,9 +123,11 @@ impl<R: Checkpoint> Replayer<R> {
 
     /// Has `ledger` keep the state as it is now as a checkpoint; before the first record there is nothing to keep.
     ///
+    /// Syncs the ledger first: a checkpoint that outlived the records it stands on would stand for nothing.
+    ///
     /// # Errors
     ///
-    /// [`LedgerError`] when it cannot be stored. The older ones are kept then.
+    /// [`LedgerError`] when the ledger cannot be synced, or the checkpoint not be stored. The older ones are kept then.
     pub fn save(&self, ledger: &dyn Ledger) -> Result<(), LedgerError> {
         if self.sequence() == 0 {
             return Ok(());
@@ -134,6 +136,7 @@ impl<R: Checkpoint> Replayer<R> {
         let mut body = Vec::new();
         self.reducer().encode(&mut body);
         let sealed = reducer::seal(name, R::VERSION, &self.position(), &body);
+        ledger.sync()?;
         ledger.save_checkpoint(name, self.sequence(), &sealed)
     }
 }

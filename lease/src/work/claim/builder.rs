@@ -128,8 +128,8 @@ impl ClaimBuilder {
 impl Registrar {
     /// Claims `work` for this handle's actor if it is free at this moment.
     ///
-    /// The claim renews itself every third of `ttl`, which is also how long others may have to wait if this process is
-    /// stopped. If it dies they need not wait, on a ledger on disk: who asks for the work item finds that out.
+    /// The claim renews itself every third of `ttl`. Others may have to wait for a whole `ttl` if this process is
+    /// stopped right after that. If it dies they need not wait, on a ledger on disk: who asks for the work item finds that out.
     ///
     /// # Errors
     ///

@@ -81,7 +81,7 @@ impl Core {
         {
             return;
         }
-        let writing = self.writing();
+        let writing = self.writing(Arc::clone(&checkpoints.is_over));
         let since = progress.last;
         progress.last = head;
         // Without a thread to spare there is no checkpoint this time.
@@ -98,15 +98,16 @@ impl Core {
 
     /// Writes a checkpoint of everything that is in the ledger by now.
     pub(super) fn checkpoint_now(&self) -> Result<(), LedgerError> {
-        self.writing().run()
+        // Whoever asks gets it, also from a registrar that was closed.
+        self.writing(Arc::default()).run()
     }
 
-    fn writing(&self) -> Writing {
+    fn writing(&self, is_over: Arc<AtomicBool>) -> Writing {
         Writing {
             ledger: Arc::clone(&self.ledger),
             own: self.signer().public_key(),
             now: self.clock.tick(),
-            is_over: Arc::clone(&self.checkpoints.is_over),
+            is_over,
         }
     }
 }

@@ -321,7 +321,8 @@ impl Registrar {
     /// Writes a checkpoint of the ledger as it is now, for whoever opens it next; see
     /// [`checkpoint_interval`](RegistrarBuilder::checkpoint_interval). Blocks until it is on disk; commands go on meanwhile.
     ///
-    /// Cost: reading what was appended since the last checkpoint, and writing every lease that was not pruned.
+    /// Cost: reading what was appended since the last checkpoint, and writing every lease,
+    /// also those that this registrar pruned from its own view.
     ///
     /// # Errors
     ///

@@ -43,12 +43,13 @@ impl Projection {
         projection
     }
 
-    /// Has the ledger keep the view as a checkpoint.
+    /// Has the ledger keep the view as a checkpoint, after the records on which it stands.
     pub(crate) fn save(&self, ledger: &dyn Ledger) -> Result<(), LedgerError> {
         let Head { sequence, hash } = self.head();
         let mut body = Vec::new();
         self.encode(&mut body);
         let sealed = reducer::seal(NAME, VERSION, &Position { sequence, hash }, &body);
+        ledger.sync()?;
         ledger.save_checkpoint(NAME, sequence, &sealed)
     }
 

@@ -1,4 +1,4 @@
-//! A look at a ledger by somebody who cannot write it.
+//! A look at a ledger by somebody who appends nothing to it.
 
 use std::fmt;
 #[cfg(feature = "sqlite")]
@@ -13,9 +13,10 @@ use crate::work::reducer::Reducer as _;
 use crate::work::registrar::projection::Projection;
 use crate::work::registrar::{LeaseReducerState, PublicKey, RegistrarError, SignedHead, audit};
 
-/// Answers questions about a registrar's ledger, and verifies it, without a key and without the right to change it.
+/// Answers questions about a registrar's ledger, and verifies it, without a key.
 ///
-/// Others may write to the ledger meanwhile; each question sees everything that is in it by then.
+/// It appends nothing, but takes part in the ledger as every process that has it open does, so the directory must be
+/// writable. Others may write to the ledger meanwhile; each question sees everything that is in it by then.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
