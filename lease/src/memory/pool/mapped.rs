@@ -24,6 +24,10 @@ use super::strong::StrongLease;
 /// different types, from different pools, can be of one type. There is no weak form: keep a [`WeakLease`](crate::WeakLease)
 /// on the payload, and map what it locks.
 ///
+/// There is no `StrongLease<dyn Trait>` and no `StrongLease<[T]>`: stable Rust has no sound way to write the coercion, so
+/// this lease keeps a pointer to what it shows beside the one to the slot, and a function: three words, or four when what
+/// it shows is unsized. Cloning and dropping cost what they cost for the payload's own lease.
+///
 /// ```
 /// use std::fmt::Display;
 /// use lease::{MappedLease, Pool, StrongLease};
