@@ -5,9 +5,9 @@
 //! reads one that is being removed takes an older one. Without any of them the ledger is as whole as with them.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -61,8 +61,7 @@ pub(super) fn save(
 ) -> Result<(), LedgerError> {
     static ATTEMPT: Sequence = Sequence::new();
     check_checkpoint_name(name)?;
-    let folder = directory.file(directory::CHECKPOINTS);
-    make_folder(directory, &folder).map_err(|error| LedgerError::io("create", &folder, error))?;
+    let folder = directory.folder(directory::CHECKPOINTS)?;
     let path = folder.join(file_name(name, sequence));
     // Nobody else's: another process with this id is dead, and what it left is in nobody's use.
     let own = format!(".{}-{}{UNFINISHED}", std::process::id(), ATTEMPT.next());
@@ -77,20 +76,6 @@ pub(super) fn save(
         return Err(LedgerError::io("write the checkpoint", &path, error));
     }
     remove_old(directory, name)
-}
-
-fn make_folder(directory: &Directory, folder: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(folder) {
-        Ok(()) => File::open(directory.path())?.sync_all(),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            if folder.symlink_metadata()?.is_dir() {
-                Ok(())
-            } else {
-                Err(io::ErrorKind::NotADirectory.into())
-            }
-        }
-        Err(error) => Err(error),
-    }
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {

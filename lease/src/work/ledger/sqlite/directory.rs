@@ -184,6 +184,18 @@ impl Directory {
         self.sync()
     }
 
+    /// A private folder in it, made if there is none; its name is durable.
+    pub(super) fn folder(&self, name: &str) -> Result<PathBuf, LedgerError> {
+        let folder = self.file(name);
+        make(&folder)?;
+        if !look(&folder)?.is_dir() {
+            return Err(LedgerError::Linked { path: folder });
+        }
+        // Also of a folder that is there: whoever made it may not have lived to do this.
+        self.sync()?;
+        Ok(folder)
+    }
+
     fn sync_name(&self) -> Result<(), LedgerError> {
         let Some(parent) = self.path.parent() else {
             return Ok(());
@@ -276,7 +288,7 @@ fn make(directory: &Path) -> Result<(), LedgerError> {
 }
 
 /// Makes a directory's entries durable.
-fn sync(directory: &Path) -> Result<(), LedgerError> {
+pub(super) fn sync(directory: &Path) -> Result<(), LedgerError> {
     File::open(directory)
         .and_then(|opened| opened.sync_all())
         .map_err(|e| LedgerError::io("sync the directory", directory, e))

@@ -11,16 +11,16 @@
 //! still there, which the next sealing removes. Commits are kept in order, so a removal never survives without the note.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
-    io::{self, BufWriter, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
-    path::{Path, PathBuf},
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{BufWriter, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
     time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{SqliteLedger, seals, storage};
+use super::{SqliteLedger, directory, seals, storage};
 use crate::{
     sync::{lock, thread},
     work::ledger::{
@@ -42,7 +42,7 @@ impl SqliteLedger {
     pub(super) fn seal_through(&self, through: &Head, statement: &[u8]) -> Result<(), LedgerError> {
         check_statement(statement)?;
         self.check_process()?;
-        let folder = self.sealed_folder()?;
+        let folder = self.shared.common.directory.folder(seals::FOLDER)?;
         let alone = self.seal_alone(&folder)?;
         let before = {
             let reader = lock(&self.shared.reader);
@@ -74,26 +74,6 @@ impl SqliteLedger {
         self.shared.checkpointer.ring();
         drop(alone);
         Ok(())
-    }
-
-    /// The folder of the files, made if there is none.
-    fn sealed_folder(&self) -> Result<PathBuf, LedgerError> {
-        let directory = &self.shared.common.directory;
-        let folder = directory.file(seals::FOLDER);
-        let failed = |error| LedgerError::io("create the directory", &folder, error);
-        match DirBuilder::new().mode(0o700).create(&folder) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let metadata = folder.symlink_metadata().map_err(failed)?;
-                if !metadata.is_dir() {
-                    return Err(LedgerError::Linked { path: folder });
-                }
-            }
-            Err(error) => return Err(failed(error)),
-        }
-        // Also of a folder that is there: whoever made it may not have lived to do this.
-        sync_directory(directory.path())?;
-        Ok(folder)
     }
 
     /// The right to seal, among all processes.
@@ -202,7 +182,7 @@ impl SqliteLedger {
         let named = seals::file_of(&self.shared.common.database, &run);
         self.inside(|writer| {
             fs::rename(unfinished, &named).map_err(|e| LedgerError::io("name", &named, e))?;
-            sync_directory(folder)?;
+            directory::sync(folder)?;
             let transaction = writer
                 .transaction_with_behavior(TransactionBehavior::Immediate)
                 .map_err(self.failed("note the seal"))?;
@@ -248,10 +228,4 @@ fn no_such(head: &Head) -> LedgerError {
     LedgerError::NoSuchHead {
         sequence: head.sequence,
     }
-}
-
-fn sync_directory(path: &Path) -> Result<(), LedgerError> {
-    File::open(path)
-        .and_then(|directory| directory.sync_all())
-        .map_err(|e| LedgerError::io("sync the directory", path, e))
 }
