@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use lease::ledger::{Ledger, LedgerError, MemoryLedger, NewRecord};
-use lease::{EventRecord, Registrar, RegistrarError, Signer, helpers};
+use lease::{EventRecord, LeaseError, Registrar, RegistrarError, Signer, helpers};
 
 use crate::setup::TTL;
 
@@ -126,13 +126,21 @@ fn a_forged_lease_is_not_believed_and_is_named_by_verify() {
 }
 
 #[test]
-fn verify_checks_our_own_signatures_too() {
+fn a_forgery_under_our_own_key_s_name_is_not_believed_and_is_named_by_verify() {
     let ledger = Arc::new(MemoryLedger::new());
     let signer = Signer::generate();
     let registrar = on(&ledger, &signer).unwrap();
     let real = registrar.issue("other", TTL).wait().unwrap();
     // A real signature of ours, on another lease.
     let sequence = append(&ledger, forged_issue(real.registrar_signature));
+    for believer in [&registrar, &on(&ledger, &signer).unwrap()] {
+        assert!(!believer.query(|state| state.has_active_lease("work")).unwrap());
+        assert!(believer.query(|state| state.has_active_lease("other")).unwrap());
+        assert_eq!(believer.refused().unwrap(), 1);
+        let refusals = believer.refusals().unwrap();
+        assert_eq!(refusals[0].sequence, sequence);
+        assert!(matches!(refusals[0].error, LeaseError::InvalidSignature { .. }));
+    }
     let refused = registrar.verify();
     let Err(RegistrarError::Ledger(error)) = &refused else {
         panic!("{refused:?}");

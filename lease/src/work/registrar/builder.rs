@@ -230,8 +230,8 @@ impl RegistrarBuilder {
         // Where nobody can outlive anybody, the actor tells processes apart as well.
         let session = session::name(ledger.incarnation().unwrap_or(&actor), self.lock_delay);
         let signer = self.signer_of(&*ledger, &*key, &session)?;
-        let (epoch, own) = (ledger.epoch()?, signer.public_key());
-        let mut projection = Projection::resume(&*ledger, epoch, Some(own), self.clock.tick());
+        let epoch = ledger.epoch()?;
+        let mut projection = Projection::resume(&*ledger, epoch, self.clock.tick());
         let checkpoints = Checkpoints::new(self.interval, projection.head().sequence);
         projection.catch_up(&*ledger, self.clock.tick())?;
         self.bury_the_dead(&*ledger, &mut projection)?;

@@ -13,7 +13,7 @@ use crate::sync::{
 use crate::work::ledger::{Ledger, LedgerError};
 use crate::work::registrar::core::Core;
 use crate::work::registrar::projection::Projection;
-use crate::work::registrar::{PublicKey, resume};
+use crate::work::registrar::resume;
 use crate::work::tick::Tick;
 
 /// How many records make a checkpoint worth it, unless told otherwise.
@@ -105,7 +105,6 @@ impl Core {
     fn writing(&self, is_over: Arc<AtomicBool>) -> Writing {
         Writing {
             ledger: Arc::clone(&self.ledger),
-            own: self.signer().public_key(),
             now: self.clock.tick(),
             is_over,
         }
@@ -115,7 +114,6 @@ impl Core {
 /// One checkpoint in the making.
 struct Writing {
     ledger: Arc<dyn Ledger>,
-    own: PublicKey,
     now: Tick,
     is_over: Arc<AtomicBool>,
 }
@@ -128,7 +126,7 @@ impl Writing {
     }
 
     fn run(&self) -> Result<(), LedgerError> {
-        let mut view = Projection::resume(&*self.ledger, 1, Some(self.own), self.now);
+        let mut view = Projection::resume(&*self.ledger, 1, self.now);
         while view.read_page(&*self.ledger, self.now)? {
             if self.is_over.load(Relaxed) {
                 return Ok(());

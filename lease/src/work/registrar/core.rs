@@ -197,14 +197,14 @@ impl Core {
     }
 
     /// The key to sign with on top of this view. If another process has rotated the key, the one it put in its place.
-    pub(super) fn trusted_signer(&self, projection: &mut Projection) -> Result<Signer, RegistrarError> {
+    pub(super) fn trusted_signer(&self, projection: &Projection) -> Result<Signer, RegistrarError> {
         let signer = self.signer();
         if projection.keys().trusts(signer.public_key()) {
             return Ok(signer);
         }
         match self.keys.load()? {
             Some(next) if projection.keys().trusts(next.public_key()) => {
-                self.use_signer(&next, projection);
+                self.use_signer(&next);
                 Ok(next)
             }
             _ => Err(untrusted(signer.public_key())),
@@ -216,12 +216,11 @@ impl Core {
         let section = self.ledger.enter()?;
         self.keys.replace(old, next)?;
         drop(section);
-        self.use_signer(next, &mut lock(&self.projection));
+        self.use_signer(next);
         Ok(())
     }
 
-    fn use_signer(&self, next: &Signer, projection: &mut Projection) {
-        projection.trust_own(next.public_key());
+    fn use_signer(&self, next: &Signer) {
         *lock(&self.signer) = next.clone();
     }
 

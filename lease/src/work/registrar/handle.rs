@@ -395,9 +395,8 @@ impl Registrar {
     /// How many records of the registrar's own families this registrar has passed over, because they break a rule or
     /// nobody trusted has signed them. Nothing that a registrar writes is among them.
     ///
-    /// A signature by another key is verified before the record counts; one that names this registrar's own key is not,
-    /// whoever wrote it. So a record that somebody without the key has put into the storage under this key's name is
-    /// believed, and not counted, until [`verify`](Self::verify), or a registrar with another key, looks at it.
+    /// Only what this process has appended itself is believed; every other signature is verified before its record counts,
+    /// whichever key it names.
     ///
     /// Blocks while what others have appended is read.
     ///
@@ -463,8 +462,8 @@ impl Registrar {
     pub fn signed_head(&self) -> Result<SignedHead, RegistrarError> {
         let core = self.core();
         core.catch_up()?;
-        let mut projection = lock(&core.projection);
-        let signer = core.trusted_signer(&mut projection)?;
+        let projection = lock(&core.projection);
+        let signer = core.trusted_signer(&projection)?;
         let (ledger, head) = (projection.ledger_id(), projection.head());
         drop(projection);
         core.ledger.sync()?;

@@ -76,11 +76,6 @@ impl KeyRing {
         self.keys.contains_key(&key.id())
     }
 
-    /// Whether a signature by any other key is refused unseen.
-    pub(crate) fn trusts_only(&self, key: PublicKey) -> bool {
-        self.keys.len() == 1 && self.trusts(key)
-    }
-
     pub(crate) fn has_retired(&self, key: PublicKey) -> bool {
         self.retired.contains(&key.id())
     }

@@ -1,8 +1,9 @@
 //! A registrar's view of its ledger: every record applied, in order, up to a head.
 //!
 //! Invariants: the state is what the reducer makes of the records up to `head`, and nothing else ever changes it; what
-//! was not appended is not applied. Records by keys that this registrar does not own are applied only if their
-//! signature holds; what is refused is noted and skipped, so that one bad record does not stop everyone.
+//! was not appended is not applied. What this process has just appended itself is believed; every other record is applied
+//! only if its signature holds, whichever key it names. What is refused is noted and skipped, so that one bad record does
+//! not stop everyone.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use crate::work::registrar::expiry::{Now, Strangers};
 use crate::work::registrar::key_ring::{self, KeyRing, Statement};
 use crate::work::registrar::ledger_event::LedgerEvent;
 use crate::work::registrar::session::Holders;
-use crate::work::registrar::signing::{self, PublicKey};
+use crate::work::registrar::signing;
 use crate::work::registrar::token::{self, LedgerId};
 use crate::work::registrar::{LeaseChange, LeaseError, LeaseReducer, LeaseReducerState, RegistrarError};
 use crate::work::tick::Tick;
@@ -42,8 +43,6 @@ pub(crate) struct Projection {
     last_tick: Option<Tick>,
     /// The version of the rules by which commands are decided.
     rules: u64,
-    /// The key whose records are taken without verifying them again while it is trusted: this registrar's own.
-    own: Option<PublicKey>,
     refusals: Refusals<LeaseError>,
 }
 
@@ -70,7 +69,6 @@ impl Projection {
             ledger_id: LedgerId::default(),
             last_tick: None,
             rules: RULES,
-            own: None,
             refusals: Refusals::after(0),
         }
     }
@@ -107,10 +105,6 @@ impl Projection {
             found: self.rules,
             supported: RULES,
         })
-    }
-
-    pub(crate) fn trust_own(&mut self, key: PublicKey) {
-        self.own = Some(key);
     }
 
     pub(crate) fn state(&self) -> &LeaseReducerState {
@@ -227,20 +221,16 @@ impl Projection {
         }
     }
 
-    /// Whether applying a record means verifying a signature: not of this registrar's own key, nor of one that is not
-    /// trusted anyway.
+    /// Whether applying a record means verifying a signature.
     fn has_to_verify(&self, record: &EventRecord) -> bool {
         if event::kind_in(LedgerEvent::NAMESPACE, &record.event_type).is_some() {
             return true;
-        }
-        if self.own.is_some_and(|own| self.keys.trusts_only(own)) {
-            return false;
         }
         let Ok(Some(change)) = LeaseChange::from_record(record) else {
             return false;
         };
         let lease = self.state().get(lease_id_of(&change));
-        signing::signed_part(&change, record, lease).is_some_and(|(_, signature)| !self.is_own(signature))
+        signing::signed_part(&change, record, lease).is_some()
     }
 
     /// Reads and applies the next of what others have appended; says whether there was anything.
@@ -254,14 +244,14 @@ impl Projection {
 
     /// Applies a record that is in the ledger right after `head`, and returns the lease that it ended.
     pub(crate) fn apply(&mut self, record: &EventRecord, now: Tick) -> Option<String> {
-        let step = self.step(record, false);
-        self.take(step, record, now)
+        self.take(record, now, false)
     }
 
-    fn take(&mut self, step: Step, record: &EventRecord, now: Tick) -> Option<String> {
-        let refusal = match step {
+    /// One that `is_ours` was signed by this process a moment ago, and is not verified.
+    fn take(&mut self, record: &EventRecord, now: Tick, is_ours: bool) -> Option<String> {
+        let refusal = match self.step(record, is_ours) {
             Step::Nothing => return None,
-            Step::Change(change) if self.is_vouched_for(&change, record) => {
+            Step::Change(change) if is_ours || self.is_vouched_for(&change, record) => {
                 match self.change(&change, record, now) {
                     Ok(ended) => return ended,
                     Err(error) => error,
@@ -363,9 +353,7 @@ impl Projection {
             if record.sequence == head.sequence {
                 record.hash = head.hash;
             }
-            // What was signed a moment ago, outside, is not verified in here.
-            let step = self.step(&record, true);
-            ended.extend(self.take(step, &record, now));
+            ended.extend(self.take(&record, now, true));
         }
         debug_assert_eq!(self.head, head, "the ledger counts as we do");
         ended
@@ -374,17 +362,10 @@ impl Projection {
     fn is_vouched_for(&self, change: &LeaseChange, record: &EventRecord) -> bool {
         let lease = self.state().get(lease_id_of(change));
         match signing::signed_part(change, record, lease) {
-            Some((_, signature)) if self.is_own(signature) => true,
             Some((message, signature)) => self.keys.verify(message, signature),
             // Nothing to verify: the chain covers it, and the reducer its sender.
             None => true,
         }
-    }
-
-    /// Whether a signature says that it is of this registrar's key, and that key is still trusted.
-    fn is_own(&self, signature: &[u8]) -> bool {
-        self.own
-            .is_some_and(|own| signing::key_of(signature) == Some(own.id()) && self.keys.trusts(own))
     }
 
     fn note(&mut self, change: &LeaseChange, record: &EventRecord, now: Tick) -> Option<String> {

@@ -25,22 +25,18 @@ const VERSION: u32 = 1;
 
 impl Projection {
     /// The view at the newest checkpoint that can be taken, or before the first record.
-    pub(crate) fn resume(ledger: &dyn Ledger, epoch: u32, own: Option<PublicKey>, now: Tick) -> Self {
+    pub(crate) fn resume(ledger: &dyn Ledger, epoch: u32, now: Tick) -> Self {
         let mut parts = None;
         let (position, _refused) = newest_checkpoint(ledger, NAME, VERSION, |unsealed| {
             parts = Some(decode(unsealed)?);
             Ok(())
         });
-        let mut projection = match (position, parts) {
+        match (position, parts) {
             (Some(Position { sequence, hash }), Some(parts)) => {
                 Self::from_parts(epoch, Head { sequence, hash }, parts, now)
             }
             _ => Self::new(epoch),
-        };
-        if let Some(own) = own {
-            projection.trust_own(own);
         }
-        projection
     }
 
     /// Has the ledger keep the view as a checkpoint, after the records on which it stands.

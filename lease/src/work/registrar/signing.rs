@@ -137,11 +137,6 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// Which key a signature says it is of; it proves nothing yet.
-pub(crate) fn key_of(signature: &[u8]) -> Option<KeyId> {
-    signature.first_chunk().copied()
-}
-
 /// What a signature on a lease binds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms<'a> {

@@ -271,8 +271,8 @@ impl Core {
             fate.fail(todo.into_iter().map(|(queued, _)| queued), &error);
             return Vec::new();
         }
-        let mut projection = lock(&self.projection);
-        let signer = match self.trusted_signer(&mut projection) {
+        let projection = lock(&self.projection);
+        let signer = match self.trusted_signer(&projection) {
             Ok(signer) => signer,
             Err(error) => {
                 fate.fail(todo.into_iter().map(|(queued, _)| queued), &error);
