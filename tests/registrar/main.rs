@@ -23,6 +23,8 @@ mod limits;
 #[cfg(test)]
 mod processes;
 #[cfg(test)]
+mod retention;
+#[cfg(test)]
 mod rotation;
 #[cfg(test)]
 mod sealing;

@@ -1,4 +1,4 @@
-//! A registrar's history that is sealed, and leases that are forgotten.
+//! A registrar's history that is sealed.
 
 use std::fs;
 use std::sync::Arc;
@@ -212,43 +212,4 @@ fn registrars_that_seal_at_once_agree() {
     });
     assert_eq!(registrar.verify().unwrap().sequence, 25);
     assert_eq!(registrar.query(LeaseReducerState::released_count).unwrap(), 12);
-}
-
-#[test]
-fn pruned_leases_are_forgotten_by_the_state_and_not_by_the_ledger() {
-    let ledger = Arc::new(MemoryLedger::new());
-    let signer = Signer::generate();
-    let registrar = on(&ledger, &signer);
-    let second = {
-        let other = Signer::generate();
-        registrar.trust_key(other.public_key()).wait().unwrap();
-        on(&ledger, &other)
-    };
-    let old = registrar.issue("old", TTL).wait().unwrap();
-    let old = registrar
-        .release(&old.lease_id, ReleaseReason::Completed)
-        .wait()
-        .unwrap();
-    work(&registrar, 4);
-    let held = registrar.issue("held", TTL).wait().unwrap();
-    let before = ledger.head().unwrap();
-
-    let moment = old.terminated_at.unwrap() + 1;
-    assert_eq!(registrar.prune_terminal_leases_before(moment).unwrap(), 1);
-    assert_eq!(
-        second.query(LeaseReducerState::len).unwrap(),
-        6,
-        "another registrar's state is its own"
-    );
-    assert_eq!(registrar.prune_terminal_leases().unwrap(), 4);
-    assert_eq!(registrar.prune_terminal_leases().unwrap(), 0);
-    assert_eq!(registrar.query(LeaseReducerState::len).unwrap(), 1);
-    assert_eq!(ledger.head().unwrap(), before);
-    registrar.verify().unwrap();
-    registrar.seal().unwrap();
-    registrar.renew(&held.lease_id, TTL * 2).wait().unwrap();
-    let again = NewRecord::from(EventRecord::new("note.made", "s", "a", []))
-        .with_key(format!("lease/{}", old.lease_id));
-    let refused = ledger.append(&ledger.head().unwrap(), &[again]);
-    assert!(matches!(refused, Err(LedgerError::KeyUsed { .. })), "{refused:?}");
 }

@@ -16,7 +16,7 @@ use crate::work::event::EventRecord;
 use crate::work::ledger::{Fault, Head, Ledger, LedgerError, Objection, RecordVerifier, Seal};
 use crate::work::registrar::RegistrarError;
 use crate::work::registrar::key_ring::Statement;
-use crate::work::registrar::projection::Projection;
+use crate::work::registrar::projection::{FOR_EVER, Projection};
 use crate::work::registrar::signed_head::{SignedHead, SignedHeadError};
 use crate::work::registrar::token::LedgerId;
 use crate::work::tick::Tick;
@@ -36,19 +36,20 @@ pub(crate) fn verify(
     now: Tick,
     kept: Option<&SignedHead>,
 ) -> Result<Head, RegistrarError> {
-    Ok(replay(ledger, now, kept)?.head())
+    Ok(replay(ledger, FOR_EVER, now, kept)?.head())
 }
 
-/// The same, and returns the view of the ledger as it stands there.
+/// The same, and returns the view of the ledger as it stands there, in which ended leases are kept for so long.
 pub(crate) fn replay(
     ledger: &dyn Ledger,
+    retention: u64,
     now: Tick,
     kept: Option<&SignedHead>,
 ) -> Result<Projection, RegistrarError> {
     if let Some(kept) = kept {
         check_ledger(ledger, kept)?;
     }
-    let (projection, kept_is_trusted) = walk(ledger, now, kept)?;
+    let (projection, kept_is_trusted) = walk(ledger, retention, now, kept)?;
     match kept {
         Some(kept) if !kept_is_trusted => Err(SignedHeadError::Untrusted {
             sequence: kept.sequence(),
@@ -62,6 +63,7 @@ pub(crate) fn replay(
 /// Also says whether the key of `kept` was trusted where that was signed.
 fn walk(
     ledger: &dyn Ledger,
+    retention: u64,
     now: Tick,
     kept: Option<&SignedHead>,
 ) -> Result<(Projection, bool), LedgerError> {
@@ -69,7 +71,7 @@ fn walk(
     let office = Arc::new(Office::default());
     let helpers: Vec<_> = (0..helpers()).filter_map(|_| hire(&office)).collect();
     let mut signatures = Signatures {
-        projection: Projection::new(1),
+        projection: Projection::new(1, retention),
         now,
         collected: Vec::new(),
         office: &office,

@@ -7,6 +7,7 @@ use crate::work::clock::{Clock, SystemClock};
 use crate::work::event::EventRecord;
 use crate::work::ledger::{Ledger, Liveness, MemoryLedger, NewRecord};
 use crate::work::registrar::checkpoints::{self, Checkpoints};
+use crate::work::registrar::command::nanos;
 use crate::work::registrar::core::Core;
 use crate::work::registrar::decide::first_key;
 use crate::work::registrar::handle::Shared;
@@ -39,6 +40,7 @@ pub struct RegistrarBuilder {
     durability: Durability,
     lock_delay: Duration,
     interval: u64,
+    retention: Duration,
 }
 
 /// Where the key comes from when the caller brings none.
@@ -112,6 +114,7 @@ impl RegistrarBuilder {
             durability: Durability::default(),
             lock_delay: Duration::ZERO,
             interval: checkpoints::INTERVAL,
+            retention: Duration::MAX,
         }
     }
 
@@ -158,6 +161,41 @@ impl RegistrarBuilder {
     /// it; no command waits for that.
     pub const fn checkpoint_interval(mut self, records: u64) -> Self {
         self.interval = records;
+        self
+    }
+
+    /// Forgets leases that have ended so long ago; keeps them for ever unless told so. How long ago is told by the wall time
+    /// of the records, and looked at whenever one changes a lease, so a lease may outstay its time but never lacks any of it.
+    ///
+    /// What is forgotten is no longer among the answers to [`query`](Registrar::query), and takes no memory and no room in
+    /// checkpoints. Nothing else changes: the ledger keeps the records, the id is not given again, fencing tokens go on
+    /// rising, and a work item that is closed stays closed. What is kept hangs on the records alone: a registrar that is
+    /// opened again knows the leases that it knew before.
+    ///
+    /// Give all registrars of a ledger the same. A checkpoint that was written under another retention is not taken:
+    /// opening then reads the whole history, once.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use lease::{ManualClock, Registrar, ReleaseReason};
+    /// use std::time::Duration;
+    ///
+    /// let (hour, minute) = (Duration::from_secs(3_600), Duration::from_secs(60));
+    /// let clock = ManualClock::new();
+    /// let jobs = Registrar::builder().clock(clock.clone()).retain_terminal(hour).in_memory()?;
+    /// let lease = jobs.issue("nightly/report", minute).wait()?;
+    /// jobs.release(&lease.lease_id, ReleaseReason::Completed).wait()?;
+    ///
+    /// clock.advance(hour);
+    /// jobs.issue("weekly/report", minute).wait()?;
+    /// assert!(jobs.query(|state| state.get(&lease.lease_id).is_some())?);
+    /// clock.advance(minute);
+    /// jobs.issue("monthly/report", minute).wait()?;
+    /// assert!(jobs.query(|state| state.get(&lease.lease_id).is_none())?);
+    /// # Ok(()) }
+    /// ```
+    pub const fn retain_terminal(mut self, retention: Duration) -> Self {
+        self.retention = retention;
         self
     }
 
@@ -231,7 +269,7 @@ impl RegistrarBuilder {
         let session = session::name(ledger.incarnation().unwrap_or(&actor), self.lock_delay);
         let signer = self.signer_of(&*ledger, &*key, &session)?;
         let epoch = ledger.epoch()?;
-        let mut projection = Projection::resume(&*ledger, epoch, self.clock.tick());
+        let mut projection = Projection::resume(&*ledger, epoch, nanos(self.retention), self.clock.tick());
         let checkpoints = Checkpoints::new(self.interval, projection.head().sequence);
         projection.catch_up(&*ledger, self.clock.tick())?;
         self.bury_the_dead(&*ledger, &mut projection)?;

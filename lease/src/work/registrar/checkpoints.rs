@@ -105,6 +105,7 @@ impl Core {
     fn writing(&self, is_over: Arc<AtomicBool>) -> Writing {
         Writing {
             ledger: Arc::clone(&self.ledger),
+            retention: self.retention,
             now: self.clock.tick(),
             is_over,
         }
@@ -114,6 +115,7 @@ impl Core {
 /// One checkpoint in the making.
 struct Writing {
     ledger: Arc<dyn Ledger>,
+    retention: u64,
     now: Tick,
     is_over: Arc<AtomicBool>,
 }
@@ -126,7 +128,7 @@ impl Writing {
     }
 
     fn run(&self) -> Result<(), LedgerError> {
-        let mut view = Projection::resume(&*self.ledger, 1, self.now);
+        let mut view = Projection::resume(&*self.ledger, 1, self.retention, self.now);
         while view.read_page(&*self.ledger, self.now)? {
             if self.is_over.load(Relaxed) {
                 return Ok(());

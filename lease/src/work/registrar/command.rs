@@ -321,6 +321,7 @@ fn check_ttl(ttl: Duration) -> Result<(), LeaseError> {
     ))
 }
 
-fn nanos(duration: Duration) -> u64 {
+/// As many nanoseconds as there can be.
+pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -17,8 +17,7 @@ use crate::work::registrar::command::Request;
 use crate::work::registrar::projection::Projection;
 use crate::work::registrar::reply::Reply;
 use crate::work::registrar::{
-    Completer, Completion, Durability, Lease, LeaseReducer, LeaseReducerState, PublicKey, RegistrarError,
-    Signer,
+    Completer, Completion, Durability, Lease, LeaseReducer, PublicKey, RegistrarError, Signer,
 };
 use crate::work::tick::Tick;
 
@@ -35,6 +34,8 @@ pub(crate) struct Core {
     pub(crate) durability: Durability,
     pub(crate) projection: Mutex<Projection>,
     pub(super) checkpoints: Checkpoints,
+    /// How long the view keeps ended leases.
+    pub(super) retention: u64,
     pub(super) queue: Mutex<Queue>,
     pub(super) arrived: Condvar,
     endings: Mutex<HashMap<String, Ending>>,
@@ -103,6 +104,7 @@ impl Core {
             session,
             actor,
             durability,
+            retention: projection.retention(),
             projection: Mutex::new(projection),
             checkpoints,
             queue: Mutex::new(Queue::default()),
@@ -252,15 +254,6 @@ impl Core {
     /// A lease as this registrar last saw it.
     pub(crate) fn lease(&self, lease_id: &str) -> Option<Lease> {
         lock(&self.projection).state().get(lease_id).cloned()
-    }
-
-    /// Forgets ended leases, after everything that is in the ledger by now.
-    pub(super) fn prune(
-        &self,
-        prune: impl FnOnce(&mut LeaseReducerState) -> usize,
-    ) -> Result<usize, RegistrarError> {
-        self.catch_up()?;
-        Ok(prune(lock(&self.projection).state_mut()))
     }
 
     /// Calls `ending` when the lease has ended in the ledger, as soon as this registrar sees it.

@@ -321,8 +321,8 @@ impl Registrar {
     /// Writes a checkpoint of the ledger as it is now, for whoever opens it next; see
     /// [`checkpoint_interval`](RegistrarBuilder::checkpoint_interval). Blocks until it is on disk; commands go on meanwhile.
     ///
-    /// Cost: reading what was appended since the last checkpoint, and writing every lease,
-    /// also those that this registrar pruned from its own view.
+    /// Cost: reading what was appended since the last checkpoint, and writing every lease that is
+    /// [kept](RegistrarBuilder::retain_terminal).
     ///
     /// # Errors
     ///
@@ -487,37 +487,13 @@ impl Registrar {
     /// [`SignedHead::from_bytes`].
     pub fn seal(&self) -> Result<SignedHead, RegistrarError> {
         let (core, head) = (self.core(), self.signed_head()?);
-        let view = audit::replay(self.ledger(), core.clock.tick(), Some(&head))?;
+        let view = audit::replay(self.ledger(), core.retention, core.clock.tick(), Some(&head))?;
         if core.checkpoints.are_wanted() {
             // So that opening need not read what is sealed; without it, it does.
             let _ = view.save(self.ledger());
         }
         self.ledger().seal(&head.head(), &head.to_bytes())?;
         Ok(head)
-    }
-}
-
-/// Upkeep.
-impl Registrar {
-    /// Forgets all leases that have ended, and returns how many. Only this registrar's state gets smaller: the ledger
-    /// keeps their records, and their ids are not given again. Blocks while what others have appended is read.
-    ///
-    /// # Errors
-    ///
-    /// [`RegistrarError::Ledger`] when the ledger cannot be read.
-    pub fn prune_terminal_leases(&self) -> Result<usize, RegistrarError> {
-        self.core().prune(LeaseReducerState::prune_terminal_leases)
-    }
-
-    /// Forgets the leases that had ended before a moment, in Unix nanoseconds, and returns how many; see
-    /// [`prune_terminal_leases`](Self::prune_terminal_leases). Blocks as that does.
-    ///
-    /// # Errors
-    ///
-    /// [`RegistrarError::Ledger`] when the ledger cannot be read.
-    pub fn prune_terminal_leases_before(&self, before_timestamp: u64) -> Result<usize, RegistrarError> {
-        self.core()
-            .prune(|state| state.prune_terminal_leases_before(before_timestamp))
     }
 }
 

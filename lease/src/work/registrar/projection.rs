@@ -3,7 +3,8 @@
 //! Invariants: the state is what the reducer makes of the records up to `head`, and nothing else ever changes it; what
 //! was not appended is not applied. What this process has just appended itself is believed; every other record is applied
 //! only if its signature holds, whichever key it names. What is refused is noted and skipped, so that one bad record does
-//! not stop everyone.
+//! not stop everyone. When an ended lease is forgotten is decided by the records alone, so that whoever has read as far,
+//! from wherever, knows the same leases.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,9 @@ use crate::work::registrar::ledger_event::LedgerEvent;
 use crate::work::registrar::session::Holders;
 use crate::work::registrar::signing;
 use crate::work::registrar::token::{self, LedgerId};
-use crate::work::registrar::{LeaseChange, LeaseError, LeaseReducer, LeaseReducerState, RegistrarError};
+use crate::work::registrar::{
+    Lease, LeaseChange, LeaseError, LeaseReducer, LeaseReducerState, RegistrarError,
+};
 use crate::work::tick::Tick;
 
 /// The version of the rules in [`decide`](super::decide::decide). Who makes them stricter raises it, and lets the writer
@@ -43,6 +46,8 @@ pub(crate) struct Projection {
     last_tick: Option<Tick>,
     /// The version of the rules by which commands are decided.
     rules: u64,
+    /// How long an ended lease is kept, in nanoseconds of the records' wall time.
+    retention: u64,
     refusals: Refusals<LeaseError>,
 }
 
@@ -54,14 +59,19 @@ pub(super) struct Parts {
     pub(super) ledger_id: LedgerId,
     pub(super) last_tick: Option<Tick>,
     pub(super) rules: u64,
+    pub(super) retention: u64,
     /// How many records were refused.
     pub(super) refused: u64,
 }
 
+/// Of leases that are never forgotten.
+pub(crate) const FOR_EVER: u64 = u64::MAX;
+
 impl Projection {
-    pub(crate) fn new(epoch: u32) -> Self {
+    pub(crate) fn new(epoch: u32, retention: u64) -> Self {
         Self {
             epoch,
+            retention,
             reducer: Arc::new(LeaseReducer::new()),
             head: Head::default(),
             keys: KeyRing::default(),
@@ -84,7 +94,7 @@ impl Projection {
             last_tick: parts.last_tick,
             rules: parts.rules,
             refusals: Refusals::after(parts.refused),
-            ..Self::new(epoch)
+            ..Self::new(epoch, parts.retention)
         }
     }
 
@@ -107,13 +117,12 @@ impl Projection {
         })
     }
 
-    pub(crate) fn state(&self) -> &LeaseReducerState {
-        self.reducer.state()
+    pub(super) const fn retention(&self) -> u64 {
+        self.retention
     }
 
-    /// For upkeep that no record says.
-    pub(crate) fn state_mut(&mut self) -> &mut LeaseReducerState {
-        self.reducer_mut().state_mut()
+    pub(crate) fn state(&self) -> &LeaseReducerState {
+        self.reducer.state()
     }
 
     /// The reducer, to be changed. Somebody who is just looking at it is waited for, but no longer than it would take to
@@ -244,16 +253,23 @@ impl Projection {
 
     /// Applies a record that is in the ledger right after `head`, and returns the lease that it ended.
     pub(crate) fn apply(&mut self, record: &EventRecord, now: Tick) -> Option<String> {
-        self.take(record, now, false)
+        let change = self.take(record, now, false)?;
+        let lease = self.state().get(lease_id_of(&change));
+        let ended = lease
+            .filter(|lease| lease.state.is_terminal())
+            .map(|lease| lease.lease_id.clone());
+        self.forget_ended(record);
+        ended
     }
 
-    /// One that `is_ours` was signed by this process a moment ago, and is not verified.
-    fn take(&mut self, record: &EventRecord, now: Tick, is_ours: bool) -> Option<String> {
+    /// Goes on to a record, and returns the change if it was made. One that `is_ours` was signed by this process a moment
+    /// ago, and is not verified.
+    fn take(&mut self, record: &EventRecord, now: Tick, is_ours: bool) -> Option<LeaseChange> {
         let refusal = match self.step(record, is_ours) {
             Step::Nothing => return None,
             Step::Change(change) if is_ours || self.is_vouched_for(&change, record) => {
                 match self.change(&change, record, now) {
-                    Ok(ended) => return ended,
+                    Ok(()) => return Some(change),
                     Err(error) => error,
                 }
             }
@@ -294,9 +310,10 @@ impl Projection {
                 Some(statement.ok_or_else(|| invalid_signature(&change).to_string())?)
             }
         };
-        // What the rules refuse was signed all the same.
-        if let Err(refusal) = self.change(&change, record, now) {
-            self.refusals.note(record.sequence, refusal);
+        match self.change(&change, record, now) {
+            Ok(()) => self.forget_ended(record),
+            // What the rules refuse was signed all the same.
+            Err(refusal) => self.refusals.note(record.sequence, refusal),
         }
         Ok(statement)
     }
@@ -334,29 +351,39 @@ impl Projection {
         }
     }
 
-    fn change(
-        &mut self,
-        change: &LeaseChange,
-        record: &EventRecord,
-        now: Tick,
-    ) -> Result<Option<String>, LeaseError> {
+    fn change(&mut self, change: &LeaseChange, record: &EventRecord, now: Tick) -> Result<(), LeaseError> {
         let context = ReducerContext::new(record.sequence);
         self.reducer_mut().apply(record, &context)?;
-        Ok(self.note(change, record, now))
+        self.note(change, record, now);
+        Ok(())
     }
 
-    /// Applies what this registrar has just appended, up to the new head.
-    pub(crate) fn apply_own(&mut self, batch: Vec<NewRecord>, head: Head, now: Tick) -> Vec<String> {
-        let mut ended = Vec::new();
+    /// Forgets the leases that had ended long enough before a record whose change was made. Its own may be among them.
+    fn forget_ended(&mut self, record: &EventRecord) {
+        let before = record.wall.saturating_sub(self.retention);
+        self.reducer_mut()
+            .state_mut()
+            .prune_terminal_leases_before(before);
+    }
+
+    /// Applies what this registrar has just appended, up to the new head; returns, for each record, the lease that it is
+    /// about, as it was right after it.
+    pub(crate) fn apply_own(&mut self, batch: Vec<NewRecord>, head: Head, now: Tick) -> Vec<Option<Lease>> {
+        let mut leases = Vec::with_capacity(batch.len());
         for NewRecord { mut record, .. } in batch {
             record.sequence = self.head.sequence + 1;
             if record.sequence == head.sequence {
                 record.hash = head.hash;
             }
-            ended.extend(self.take(&record, now, true));
+            let lease = self.take(&record, now, true).and_then(|change| {
+                let lease = self.state().get(lease_id_of(&change)).cloned();
+                self.forget_ended(&record);
+                lease
+            });
+            leases.push(lease);
         }
         debug_assert_eq!(self.head, head, "the ledger counts as we do");
-        ended
+        leases
     }
 
     fn is_vouched_for(&self, change: &LeaseChange, record: &EventRecord) -> bool {
@@ -368,15 +395,13 @@ impl Projection {
         }
     }
 
-    fn note(&mut self, change: &LeaseChange, record: &EventRecord, now: Tick) -> Option<String> {
+    fn note(&mut self, change: &LeaseChange, record: &EventRecord, now: Tick) {
         let lease_id = lease_id_of(change);
-        let lease = self.reducer.state().get(lease_id)?;
-        if lease.state.is_terminal() {
-            self.strangers.forget(lease_id);
-            return Some(lease_id.to_owned());
+        match self.reducer.state().get(lease_id) {
+            Some(lease) if lease.state.is_terminal() => self.strangers.forget(lease_id),
+            Some(lease) => self.strangers.saw(lease, record.tick, now),
+            None => {}
         }
-        self.strangers.saw(lease, record.tick, now);
-        None
     }
 }
 

@@ -1,11 +1,12 @@
 //! The view's own checkpoints: everything that it knows of the ledger up to its head.
 //!
 //! ```text
-//! ledger id ‖ last tick ‖ rules ‖ refusals ‖ keys ‖ retired keys ‖ the lease reducer's body
+//! retention ‖ ledger id ‖ last tick ‖ rules ‖ refusals ‖ keys ‖ retired keys ‖ the lease reducer's body
 //! ```
 //!
 //! A view resumed from one is the view that a replay from the first record gives, except that it remembers how many
-//! records were refused up to there and no longer why. What hangs on the reader's clock is made anew for it. The
+//! records were refused up to there and no longer why. One that forgets ended leases sooner or later than it is asked to is
+//! therefore not taken. What hangs on the reader's clock is made anew for it. The
 //! checkpoint is believed as the directory is in which it lies: whoever can write there can sign as well. Verifying
 //! never starts from one.
 
@@ -21,21 +22,21 @@ use crate::work::tick::{ClockId, Tick};
 /// Not the reducer's name: the view has applied only what somebody trusted has signed.
 pub(super) const NAME: &str = "lease-registrar-view";
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl Projection {
     /// The view at the newest checkpoint that can be taken, or before the first record.
-    pub(crate) fn resume(ledger: &dyn Ledger, epoch: u32, now: Tick) -> Self {
+    pub(crate) fn resume(ledger: &dyn Ledger, epoch: u32, retention: u64, now: Tick) -> Self {
         let mut parts = None;
         let (position, _refused) = newest_checkpoint(ledger, NAME, VERSION, |unsealed| {
-            parts = Some(decode(unsealed)?);
+            parts = Some(decode(unsealed, retention)?);
             Ok(())
         });
         match (position, parts) {
             (Some(Position { sequence, hash }), Some(parts)) => {
                 Self::from_parts(epoch, Head { sequence, hash }, parts, now)
             }
-            _ => Self::new(epoch),
+            _ => Self::new(epoch, retention),
         }
     }
 
@@ -50,6 +51,7 @@ impl Projection {
     }
 
     fn encode(&self, body: &mut Vec<u8>) {
+        put_number(body, self.retention());
         body.extend_from_slice(&self.ledger_id());
         match self.last_tick() {
             None => body.push(0),
@@ -75,8 +77,14 @@ impl Projection {
     }
 }
 
-fn decode(unsealed: &Unsealed<'_>) -> Result<Parts, CheckpointError> {
+fn decode(unsealed: &Unsealed<'_>, retention: u64) -> Result<Parts, CheckpointError> {
+    if unsealed.version != VERSION {
+        return Err(CheckpointError::body("it does not say how long leases are kept"));
+    }
     let mut body = Body(unsealed.body);
+    if body.number()? != retention {
+        return Err(CheckpointError::body("it keeps ended leases for another time"));
+    }
     let ledger_id = body.array()?;
     let last_tick = match body.byte()? {
         0 => None,
@@ -100,6 +108,7 @@ fn decode(unsealed: &Unsealed<'_>) -> Result<Parts, CheckpointError> {
         ledger_id,
         last_tick,
         rules,
+        retention,
         refused,
     })
 }

@@ -10,13 +10,14 @@ use crate::work::clock::{Clock, SystemClock};
 use crate::work::ledger::SqliteLedger;
 use crate::work::ledger::{Head, Ledger};
 use crate::work::reducer::Reducer as _;
-use crate::work::registrar::projection::Projection;
+use crate::work::registrar::projection::{FOR_EVER, Projection};
 use crate::work::registrar::{LeaseReducerState, PublicKey, RegistrarError, SignedHead, audit};
 
 /// Answers questions about a registrar's ledger, and verifies it, without a key.
 ///
 /// It appends nothing, but takes part in the ledger as every process that has it open does, so the directory must be
-/// writable. Others may write to the ledger meanwhile; each question sees everything that is in it by then.
+/// writable. Others may write to the ledger meanwhile; each question sees everything that is in it by then, and every
+/// lease of the history, also those that registrars have [forgotten](crate::RegistrarBuilder::retain_terminal).
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -55,7 +56,7 @@ impl Viewer {
         Self {
             ledger,
             clock: SystemClock::new(),
-            projection: Mutex::new(Projection::new(1)),
+            projection: Mutex::new(Projection::new(1, FOR_EVER)),
         }
     }
 
@@ -115,7 +116,7 @@ impl Viewer {
     fn caught_up(&self) -> Result<MutexGuard<'_, Projection>, RegistrarError> {
         let mut projection = lock(&self.projection);
         if projection.head() == Head::default()
-            && let Ok(verified) = audit::replay(&*self.ledger, self.clock.tick(), None)
+            && let Ok(verified) = audit::replay(&*self.ledger, FOR_EVER, self.clock.tick(), None)
         {
             *projection = verified;
         }

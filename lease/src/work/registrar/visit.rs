@@ -17,7 +17,7 @@ use crate::work::registrar::projection::Projection;
 use crate::work::registrar::reply::Outcome;
 use crate::work::registrar::session::Holders;
 use crate::work::registrar::writer::{Fate, Signed};
-use crate::work::registrar::{LeaseError, LeaseReducerState, PublicKey, RegistrarError};
+use crate::work::registrar::{Lease, LeaseError, LeaseReducerState, PublicKey, RegistrarError};
 use crate::work::tick::Tick;
 
 pub(super) struct Visit<'a> {
@@ -145,17 +145,21 @@ impl<'a> Visit<'a> {
         let mut sequence = self.projection.head().sequence;
         if batch.is_empty() {
             for decided in group {
-                self.done(decided, sequence);
+                self.done(decided, Vec::new(), sequence);
             }
             return;
         }
         match self.section.append(&self.projection.head(), &batch) {
             Ok(head) => {
-                let ended = self.projection.apply_own(batch, head, self.core.clock.tick());
-                self.fate.ended.extend(ended);
+                let now = self.core.clock.tick();
+                let mut leases = self.projection.apply_own(batch, head, now).into_iter();
                 for decided in group {
-                    sequence += decided.drafts.len() as u64;
-                    self.done(decided, sequence);
+                    let drafts = decided.drafts.len();
+                    let leases: Vec<_> = leases.by_ref().take(drafts).flatten().collect();
+                    let ended = leases.iter().filter(|lease| lease.state.is_terminal());
+                    self.fate.ended.extend(ended.map(|lease| lease.lease_id.clone()));
+                    sequence += drafts as u64;
+                    self.done(decided, leases, sequence);
                 }
             }
             // One of them is at fault; the others are not to suffer for it.
@@ -184,14 +188,8 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// `sequence` is that of its last record.
-    fn done(&mut self, decided: Decided, sequence: u64) {
-        let state = self.projection.state();
-        let leases = decided
-            .drafts
-            .iter()
-            .filter_map(|draft| state.get(draft.lease_id.as_ref()?).cloned())
-            .collect();
+    /// `leases` are those that it changed, `sequence` is that of its last record.
+    fn done(&mut self, decided: Decided, leases: Vec<Lease>, sequence: u64) {
         let outcome = Outcome {
             leases,
             sequence,
