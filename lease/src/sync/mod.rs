@@ -97,7 +97,7 @@ pub(crate) fn counters<const N: usize>() -> [atomic::AtomicU64; N] {
 /// For process-wide tables. They live in `static`s, where loom's and shuttle's types cannot, so they are std's under
 /// every face and stay outside the models: nothing inside their critical sections may wait for a modelled thread.
 pub(crate) mod global {
-    pub(crate) use ::std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+    pub(crate) use ::std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
     pub(crate) use ::std::sync::{Mutex, MutexGuard};
 
     /// The guarded value, whether or not a holder panicked; see [`super::lock`].

@@ -126,18 +126,11 @@ impl Word {
         (self.0 as u32).wrapping_sub(ONE) < (MAX_STRONG << STRONG_SHIFT) - ONE
     }
 
-    /// Why nobody can join this word in a generation.
-    #[inline]
-    fn why_not(self, generation: u32) -> Lookup {
+    /// Whether the slot has given this generation out.
+    pub(super) const fn has_issued(self, generation: u32) -> bool {
         // A free slot has the generation it will give out next.
-        let next = self.is_free() && !self.is_retired();
-        if self.generation() < generation || (self.generation() == generation && next) {
-            Lookup::NeverIssued
-        } else if self.generation() > generation || self.strong() == 0 {
-            Lookup::Stale
-        } else {
-            Lookup::Full
-        }
+        let is_next = self.is_free() && !self.is_retired();
+        generation < self.generation() || (generation == self.generation() && !is_next)
     }
 
     /// The word of the same slot, free again and one generation later; if there is one.
@@ -162,16 +155,11 @@ pub(super) enum Joined {
     Full,
 }
 
-/// What became of a lookup by generation.
-#[must_use]
+/// Why there is no strong lease on a generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lookup {
-    /// There is one more strong lease.
-    Locked,
-    /// The slot has moved on, or its payload is gone.
-    Stale,
-    /// This slot has never given out the generation.
-    NeverIssued,
+pub(super) enum Missed {
+    /// The generation is not live, as this word says.
+    Gone(Word),
     /// [`MAX_STRONG`] is reached.
     Full,
 }
@@ -315,11 +303,18 @@ impl ControlWord {
 
     /// One strong lease more, if the slot is live in this very generation; by anyone who knows that the segment exists.
     #[inline]
-    pub(super) fn join_generation(&self, generation: u32) -> Lookup {
+    pub(super) fn join_generation(&self, generation: u32) -> Result<(), Missed> {
         let mut seen = Word(self.0.load(Ordering::Relaxed));
         loop {
-            if seen.generation() != generation || !seen.can_be_joined() {
-                return seen.why_not(generation);
+            if seen.generation() != generation {
+                return Err(Missed::Gone(seen));
+            }
+            if !seen.can_be_joined() {
+                return Err(if seen.strong() == 0 {
+                    Missed::Gone(seen)
+                } else {
+                    Missed::Full
+                });
             }
             // `Acquire` pairs with `publish` and `share`: the payload is visible to the new lease.
             match self.0.compare_exchange_weak(
@@ -328,7 +323,7 @@ impl ControlWord {
                 Ordering::Acquire,
                 Ordering::Relaxed,
             ) {
-                Ok(_) => return Lookup::Locked,
+                Ok(_) => return Ok(()),
                 Err(now) => seen = Word(now),
             }
         }
@@ -462,7 +457,8 @@ mod tests {
         assert!(!word.read().is_free(), "nothing happened");
         word.retire();
         assert!(word.read().is_free() && word.read().is_retired());
-        assert_eq!(word.join_generation(u32::MAX), Lookup::Stale);
+        assert_eq!(word.join_generation(u32::MAX), Err(Missed::Gone(word.read())));
+        assert!(word.read().has_issued(u32::MAX));
     }
 
     #[test]
@@ -485,7 +481,7 @@ mod tests {
         ));
         assert_eq!(word.join_if_live(), Joined::Yes);
         assert_eq!(word.join_if_live(), Joined::Full);
-        assert_eq!(word.join_generation(7), Lookup::Full);
+        assert_eq!(word.join_generation(7), Err(Missed::Full));
         assert_eq!(word.read().strong(), MAX_STRONG, "a refused join adds nothing");
         assert_eq!(word.join(), Joined::Full);
     }

@@ -40,6 +40,9 @@ const RECENT: usize = 8;
 /// The tag of a magazine that was never used; no pool has this identity.
 const UNTAGGED: u64 = u64::MAX;
 
+/// The tag to ask for where there is no open pool; no pool has this identity, and no magazine this tag.
+pub(super) const NO_POOL: u64 = u64::MAX - 1;
+
 /// One thread's free slots of one pool.
 struct Magazine {
     tag: Cell<u64>,

@@ -49,11 +49,12 @@ use std::process;
 use std::ptr::{self, NonNull};
 
 pub use self::builder::PoolBuilder;
-use self::control_word::{Lookup, MAX_STRONG};
+use self::control_word::{MAX_STRONG, Missed};
 pub use self::error::{AcquireError, CloneError, LiveSlot, LockError, PoolBuildError, ShutdownError};
 pub use self::handle::ControlBlockHandle;
 pub use self::iter::Iter;
 pub use self::leased::{LeaseOutput, Leased};
+use self::magazine::NO_POOL;
 pub use self::mapped::MappedLease;
 use self::segment::{Segment, SlotLayout, SlotPtr};
 use self::shared::Shared;
@@ -89,8 +90,8 @@ use crate::sync::{Mutex, const_fn, lock};
 /// Memory comes from the strategy `S`, in segments aligned to their own size. One process's pools together hold at most
 /// 32 GiB of segments: so much can be named by handles.
 pub struct Pool<T, S: MemoryStrategy + 'static = System> {
-    /// The identity of the pool while it is open, else 0: the tag of magazines to acquire from. Changes under the
-    /// strategy's lock.
+    /// The identity of the pool while it is open, else [`NO_POOL`]: the tag of magazines to acquire from, and the owner of
+    /// pages to look up in. Changes under the strategy's lock.
     tag: AtomicU64,
     /// Null until first use; never changes after that.
     shared: AtomicPtr<Shared>,
@@ -132,7 +133,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     const_fn! {
         const fn with_options(options: Options, strategy: S) -> Self {
             Self {
-                tag: AtomicU64::new(0),
+                tag: AtomicU64::new(NO_POOL),
                 shared: AtomicPtr::new(ptr::null_mut()),
                 strategy: Mutex::new(Some(strategy)),
                 options,
@@ -149,10 +150,14 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     /// If the payload has 16,777,216 strong leases already, as [`StrongLease::clone`].
     #[inline]
     pub fn lock(&self, handle: ControlBlockHandle<T>) -> Option<StrongLease<T>> {
-        match self.try_lock(handle) {
-            Ok(lease) => Some(lease),
-            Err(LockError::TooManyLeases { .. }) => process::abort(),
-            Err(_) => None,
+        let slot = self.slot_of(handle)?;
+        // SAFETY: the slot is one of this pool's, whose segments stay while it is borrowed.
+        match unsafe { slot.word() }.join_generation(handle.generation()) {
+            // SAFETY: the strong count that was just added is the new lease's; while it was above 0 the payload was
+            // initialised.
+            Ok(()) => Some(unsafe { StrongLease::from_slot(slot) }),
+            Err(Missed::Gone(_)) => None,
+            Err(Missed::Full) => process::abort(),
         }
     }
 
@@ -163,15 +168,18 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     /// Why there is none.
     #[inline]
     pub fn try_lock(&self, handle: ControlBlockHandle<T>) -> Result<StrongLease<T>, LockError> {
-        let slot = self.locate(handle)?;
+        let Some(slot) = self.slot_of(handle) else {
+            return Err(self.why_no_slot(handle));
+        };
+        let generation = handle.generation();
         // SAFETY: the slot is one of this pool's, whose segments stay while it is borrowed.
-        match unsafe { slot.word() }.join_generation(handle.generation()) {
+        match unsafe { slot.word() }.join_generation(generation) {
             // SAFETY: the strong count that was just added is the new lease's; while it was above 0 the payload was
             // initialised.
-            Lookup::Locked => Ok(unsafe { StrongLease::from_slot(slot) }),
-            Lookup::Stale => Err(LockError::Stale),
-            Lookup::NeverIssued => Err(LockError::Unknown),
-            Lookup::Full => Err(LockError::TooManyLeases { limit: MAX_STRONG }),
+            Ok(()) => Ok(unsafe { StrongLease::from_slot(slot) }),
+            Err(Missed::Gone(seen)) if seen.has_issued(generation) => Err(LockError::Stale),
+            Err(Missed::Gone(_)) => Err(LockError::Unknown),
+            Err(Missed::Full) => Err(LockError::TooManyLeases { limit: MAX_STRONG }),
         }
     }
 
@@ -192,7 +200,7 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
         // or finds it open because of that, sees it closed before waiting.
         let shared = {
             let _strategy = lock(&self.strategy);
-            self.tag.store(0, Ordering::Release);
+            self.tag.store(NO_POOL, Ordering::Release);
             self.shared()
         };
         if let Some(shared) = shared {
@@ -324,27 +332,45 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
 
     /// The slot that a handle names, if this pool has it.
     #[inline]
-    fn locate(&self, handle: ControlBlockHandle<T>) -> Result<SlotPtr, LockError> {
-        if handle.is_null() {
-            return Err(LockError::Null);
-        }
+    fn slot_of(&self, handle: ControlBlockHandle<T>) -> Option<SlotPtr> {
         let place = handle.place();
-        let entry = pages::entry(place.page()).ok_or(LockError::Unknown)?;
+        let entry = pages::entry(place.page())?;
         let owner = entry.owner();
-        // The tag is the identity, at hand; but a closed pool has none.
-        let is_ours = |owner| self.shared().is_some_and(|shared| shared.id() == owner);
-        if owner == 0 || (owner != self.tag.load(Ordering::Relaxed) && !is_ours(owner)) {
-            return Err(if entry.has_passed(handle.generation()) {
-                LockError::Stale
-            } else if owner == 0 {
-                LockError::Unknown
-            } else {
-                LockError::Foreign
-            });
+        // The tag is the identity, at hand; but a closed pool has none. Page 0, the null handle's, has no owner.
+        if owner != self.tag.load(Ordering::Relaxed) && !self.has_identity(owner) {
+            return None;
         }
-        let segment = entry.segment().ok_or(LockError::Unknown)?;
+        // SAFETY: the page is this pool's.
+        let page = unsafe { entry.page() };
         // SAFETY: the page is this pool's, whose segments stay while it is borrowed, and all have slots of `T`.
-        unsafe { Segment::slot_at::<T>(segment, place) }.ok_or(LockError::Unknown)
+        unsafe { Segment::slot_at::<T>(page, place.offset_in_page()) }
+    }
+
+    #[cold]
+    fn has_identity(&self, owner: u64) -> bool {
+        owner != 0 && self.shared().is_some_and(|shared| shared.id() == owner)
+    }
+
+    /// Why the pool has no slot for a handle.
+    #[cold]
+    fn why_no_slot(&self, handle: ControlBlockHandle<T>) -> LockError {
+        if handle.is_null() {
+            return LockError::Null;
+        }
+        let Some(entry) = pages::entry(handle.place().page()) else {
+            return LockError::Unknown;
+        };
+        let owner = entry.owner();
+        if self.has_identity(owner) {
+            // One of ours, but no slot starts there.
+            LockError::Unknown
+        } else if entry.has_passed(handle.generation()) {
+            LockError::Stale
+        } else if owner == 0 {
+            LockError::Unknown
+        } else {
+            LockError::Foreign
+        }
     }
 }
 

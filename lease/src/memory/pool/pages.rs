@@ -1,4 +1,4 @@
-//! The page table: which segment, of which pool, lies behind a page number.
+//! The page table: which pool's memory lies behind a page number, and where its slots are.
 //!
 //! Handles name a place by page number and offset, not by address, so that any 64-bit number can be looked up without
 //! touching memory that may not be ours. The table is process-wide and never shrinks; its entries are read without a
@@ -13,9 +13,8 @@
 use std::alloc::Layout;
 use std::ptr::{self, NonNull};
 
-use super::segment::Segment;
 use crate::memory::strategy::{AllocError, AllocReason, MemoryStrategy, System};
-use crate::sync::global::{AtomicPtr, AtomicU32, AtomicU64, Mutex, Ordering, lock};
+use crate::sync::global::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Mutex, Ordering, lock};
 
 /// Pages are 16 KiB: the smallest segment.
 pub(super) const PAGE_SHIFT: u32 = 14;
@@ -71,17 +70,32 @@ impl Place {
 pub(super) struct Entry {
     /// Identity of the pool that has the page, or 0.
     owner: AtomicU64,
-    segment: AtomicPtr<Segment>,
+    start: AtomicPtr<u8>,
     /// Generations below this belong to earlier lives of the number.
     floor: AtomicU32,
+    from_first: AtomicI32,
+    slots: AtomicU32,
+}
+
+/// What a lookup needs to know of a page, so that it need not touch the segment's header.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Page {
+    /// Where the page starts; may be used to reach the whole segment.
+    pub(super) start: NonNull<u8>,
+    /// How far that is from the segment's first slot, in bytes. Below zero in the first page, after the header.
+    pub(super) from_first: isize,
+    /// How many slots the segment has.
+    pub(super) slots: usize,
 }
 
 impl Entry {
     const fn empty() -> Self {
         Self {
             owner: AtomicU64::new(0),
-            segment: AtomicPtr::new(ptr::null_mut()),
+            start: AtomicPtr::new(ptr::null_mut()),
             floor: AtomicU32::new(0),
+            from_first: AtomicI32::new(0),
+            slots: AtomicU32::new(0),
         }
     }
 
@@ -91,10 +105,20 @@ impl Entry {
         self.owner.load(Ordering::Acquire)
     }
 
-    /// The segment; meaningful only to the pool that [`Self::owner`] just named.
+    /// The page as its owner knows it.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the pool that [`Self::owner`] just named.
     #[inline]
-    pub(super) fn segment(&self) -> Option<NonNull<Segment>> {
-        NonNull::new(self.segment.load(Ordering::Relaxed))
+    pub(super) unsafe fn page(&self) -> Page {
+        let start = self.start.load(Ordering::Relaxed);
+        Page {
+            // SAFETY: a page has a start as long as it has an owner.
+            start: unsafe { NonNull::new_unchecked(start) },
+            from_first: self.from_first.load(Ordering::Relaxed) as isize,
+            slots: self.slots.load(Ordering::Relaxed) as usize,
+        }
     }
 
     /// Whether the generation belongs to an earlier life of the number.
@@ -196,11 +220,21 @@ impl PageRange {
         (self.first..self.first + (1 << self.class)).filter_map(entry)
     }
 
-    /// Enters the segment and its owner. `Release` on the owner pairs with [`Entry::owner`].
-    pub(super) fn assign(self, owner: u64, segment: NonNull<Segment>) {
-        for entry in self.entries() {
+    /// Enters the pages of a segment whose first page this is, and their owner. `Release` on the owner pairs with
+    /// [`Entry::owner`].
+    pub(super) fn assign(self, owner: u64, first: Page) {
+        let slots = u32::try_from(first.slots).expect("segments are at most 2 MiB");
+        for (index, entry) in self.entries().enumerate() {
+            let before = index << PAGE_SHIFT;
+            let from_first = i32::try_from(first.from_first + before.cast_signed());
             entry.floor.store(self.floor, Ordering::Relaxed);
-            entry.segment.store(segment.as_ptr(), Ordering::Relaxed);
+            entry
+                .start
+                .store(first.start.as_ptr().wrapping_add(before), Ordering::Relaxed);
+            entry
+                .from_first
+                .store(from_first.expect("segments are at most 2 MiB"), Ordering::Relaxed);
+            entry.slots.store(slots, Ordering::Relaxed);
             entry.owner.store(owner, Ordering::Release);
         }
     }
@@ -211,7 +245,7 @@ impl PageRange {
     pub(super) fn give_back(self, floor: u32) {
         for entry in self.entries() {
             entry.owner.store(0, Ordering::Relaxed);
-            entry.segment.store(ptr::null_mut(), Ordering::Relaxed);
+            entry.start.store(ptr::null_mut(), Ordering::Relaxed);
             entry.floor.store(floor, Ordering::Relaxed);
         }
         if floor < u32::MAX {

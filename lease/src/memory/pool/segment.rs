@@ -13,7 +13,7 @@ use std::mem::{MaybeUninit, offset_of};
 use std::ptr::{self, NonNull};
 
 use super::control_word::{ControlWord, Word};
-use super::pages::{PAGE_SHIFT, PageRange, Place};
+use super::pages::{PAGE_SHIFT, Page, PageRange, Place};
 use super::recycle::Recycling;
 use super::shared::Shared;
 use crate::memory::strategy::{AllocError, MemoryStrategy, System};
@@ -77,6 +77,40 @@ impl SlotLayout {
     /// How many slots a segment of this class has room for.
     pub(super) const fn slots_in(self, class: u8) -> usize {
         bytes(class).saturating_sub(self.first) / self.stride
+    }
+}
+
+/// Divides what is divisible, with one multiplication.
+///
+/// An odd number has an inverse modulo two to the power of the word's width, and multiplying by it divides multiples of
+/// the number exactly (Granlund and Montgomery, *Division by Invariant Integers using Multiplication*, 1994, section 9).
+/// A power of two besides is shifted out, around the end, where it marks the rest as no quotient.
+#[derive(Clone, Copy, Debug)]
+struct ExactDivisor {
+    inverse: usize,
+    twos: u32,
+}
+
+impl ExactDivisor {
+    /// # Panics
+    ///
+    /// With zero.
+    const fn new(divisor: usize) -> Self {
+        let twos = divisor.trailing_zeros();
+        let odd = divisor >> twos;
+        // Right in the lowest three bits; each step doubles how many are right.
+        let mut inverse = odd;
+        while odd.wrapping_mul(inverse) != 1 {
+            inverse = inverse.wrapping_mul(2_usize.wrapping_sub(odd.wrapping_mul(inverse)));
+        }
+        Self { inverse, twos }
+    }
+
+    /// The quotient, if the number is a multiple that starts not below zero; else more than any number divided by the
+    /// divisor can be.
+    #[inline]
+    const fn divide(self, number: usize) -> usize {
+        number.wrapping_mul(self.inverse).rotate_right(self.twos)
     }
 }
 
@@ -308,27 +342,37 @@ impl Segment {
         })
     }
 
-    /// The slot of payload type `T` at this place, if one starts there.
+    /// The slot of payload type `T` that starts so many bytes into a page, if one does.
     ///
     /// # Safety
     ///
-    /// The segment exists and has slots of type `T`.
+    /// The page's segment exists and has slots of type `T`.
     #[inline]
-    pub(super) unsafe fn slot_at<T>(segment: NonNull<Self>, place: Place) -> Option<SlotPtr> {
-        // `T`'s layout instead of the header's: division by a constant.
-        let layout = const { SlotLayout::of::<T>() };
-        // SAFETY: the segment exists, so its header is initialised.
-        let header = unsafe { segment.as_ref() };
-        let page = (place.page() - header.pages.first()) as usize;
-        let offset = (page << PAGE_SHIFT) + place.offset_in_page();
-        let from_first = offset.checked_sub(layout.first)?;
-        let index = from_first / layout.stride;
-        if !from_first.is_multiple_of(layout.stride) || index >= header.slots {
+    pub(super) unsafe fn slot_at<T>(page: Page, offset_in_page: usize) -> Option<SlotPtr> {
+        // `T`'s layout instead of the header's: a constant divisor.
+        let stride = const { ExactDivisor::new(SlotLayout::of::<T>().stride) };
+        let from_first = page.from_first.cast_unsigned().wrapping_add(offset_in_page);
+        if stride.divide(from_first) >= page.slots {
             return None;
         }
-        // SAFETY: a slot with a checked index starts at this offset.
-        let slot = unsafe { segment.cast::<u8>().byte_add(offset) };
+        // SAFETY: a slot starts here, so this is inside the segment.
+        let slot = unsafe { page.start.byte_add(offset_in_page) };
         Some(SlotPtr(slot.cast()))
+    }
+
+    /// The first page of a segment.
+    ///
+    /// # Safety
+    ///
+    /// The segment exists.
+    pub(super) unsafe fn first_page(segment: NonNull<Self>) -> Page {
+        // SAFETY: the segment exists, so its header is initialised.
+        let header = unsafe { segment.as_ref() };
+        Page {
+            start: segment.cast(),
+            from_first: -header.layout.first.cast_signed(),
+            slots: header.slots,
+        }
     }
 
     /// The number of weak leases on the slot with this index; `word` is its control word as it was just before. The
@@ -412,5 +456,53 @@ impl Segment {
             unsafe { System.deallocate(counts.cast(), layout) };
         }
         Ok(())
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    /// Looks at every granule of a block of two pages for slots of `T`, in a segment that has so many of them.
+    fn finds_slots_where_they_start_and_nowhere_else<T>(slots: usize) {
+        let class = 1;
+        let block = System.allocate(layout(class)).unwrap().cast::<u8>();
+        let of = SlotLayout::of::<T>();
+        let slots = slots.min(of.slots_in(class));
+        let starts: Vec<usize> = (0..slots).map(|index| of.first + index * of.stride).collect();
+        let found: Vec<usize> = (0..bytes(class))
+            .step_by(align_of::<ControlWord>())
+            .filter(|offset| {
+                let (before, offset_in_page) = (offset & !(bytes(0) - 1), offset & (bytes(0) - 1));
+                let page = Page {
+                    start: block.map_addr(|start| start.checked_add(before).unwrap()),
+                    from_first: before.cast_signed() - of.first.cast_signed(),
+                    slots,
+                };
+                // SAFETY: the block is there, and nothing is read from it.
+                let slot = unsafe { Segment::slot_at::<T>(page, offset_in_page) };
+                assert!(slot.is_none_or(|slot| slot.addr() == block.addr().get() + offset));
+                slot.is_some()
+            })
+            .collect();
+        assert_eq!(found, starts, "{} bytes", size_of::<T>());
+        // SAFETY: it came from there with this layout.
+        unsafe { System.deallocate(block, layout(class)) };
+    }
+
+    #[test]
+    fn a_lookup_finds_slots_where_they_start_and_nowhere_else() {
+        #[repr(align(256))]
+        struct Wide([u8; 300]);
+
+        for slots in [0, 1, 7, usize::MAX] {
+            finds_slots_where_they_start_and_nowhere_else::<()>(slots);
+            finds_slots_where_they_start_and_nowhere_else::<u64>(slots);
+            finds_slots_where_they_start_and_nowhere_else::<[u64; 2]>(slots);
+            finds_slots_where_they_start_and_nowhere_else::<[u64; 8]>(slots);
+            finds_slots_where_they_start_and_nowhere_else::<[u8; 1001]>(slots);
+            finds_slots_where_they_start_and_nowhere_else::<Wide>(slots);
+        }
+        let _ = Wide([0; 300]).0;
     }
 }

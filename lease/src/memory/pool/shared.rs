@@ -290,7 +290,8 @@ impl Shared {
         let recycling = store.options.recycling;
         // SAFETY: the block has the layout of the class and is ours; the plan counted slots that fit.
         let segment = unsafe { Segment::create(block, class, slots, layout, pages, recycling, self) };
-        pages.assign(self.id(), segment);
+        // SAFETY: the segment was just made.
+        pages.assign(self.id(), unsafe { Segment::first_page(segment) });
         for index in (0..slots).rev() {
             // SAFETY: the segment exists and has so many slots.
             let slot = unsafe { Segment::slot(segment, index) };
