@@ -182,6 +182,29 @@ fn a_missing_file_is_named_and_the_rest_goes_on() {
 }
 
 #[test]
+fn a_noted_position_that_cannot_be_is_refused_and_not_counted_on_from() {
+    for hostile in [i64::MIN, -2, -1, i64::MAX] {
+        let (path, _, _root) = sealed();
+        // All there is to know of the ledger's end.
+        let note = format!("UPDATE seals SET last = {hostile} WHERE last = 500");
+        tamper(
+            &path,
+            &format!("DELETE FROM events; DELETE FROM seals WHERE last = 250; {note}"),
+        );
+        let ledger = SqliteLedger::open(&path).unwrap();
+        assert!(ledger.seals().is_err(), "{hostile}");
+        assert!(ledger.verify(&mut ()).is_err(), "{hostile}");
+        let last = Head {
+            sequence: u64::MAX,
+            hash: [0; 32],
+        };
+        let head = ledger.head().unwrap_or(last);
+        assert!(ledger.append(&head, &[self::note("next")]).is_err(), "{hostile}");
+        assert!(ledger.seal(&last, b"").is_err(), "{hostile}");
+    }
+}
+
+#[test]
 fn a_damaged_file_is_named_and_so_is_a_damaged_record() {
     let (path, _head, _root) = sealed();
     let file = files(&path).remove(1);

@@ -106,6 +106,18 @@ fn unique_lease_destroys_its_payload() {
 }
 
 #[test]
+fn strong_leases_compare_as_their_payloads_do() {
+    let pool = Pool::new();
+    let mut leases = [3, 1, 2].map(|number| pool.acquire(number));
+    assert!(leases[0] > leases[1]);
+    leases.sort();
+    assert_eq!(leases.map(|lease| *lease), [1, 2, 3]);
+    let numbers = Pool::new();
+    let (one, none) = (numbers.acquire(1.0), numbers.acquire(f64::NAN));
+    assert_eq!(one.partial_cmp(&none), None);
+}
+
+#[test]
 fn raw_pointers_carry_their_count() {
     let census = Census::default();
     let pool = Pool::new();

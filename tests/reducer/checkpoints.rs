@@ -170,7 +170,7 @@ fn the_state_that_a_reducer_comes_with_is_forgotten() {
 fn a_damaged_checkpoint_is_passed_over_for_the_older_one_and_that_for_the_first_record() {
     let ledger = MemoryLedger::new();
     with_checkpoints(&ledger, &[3, 5, 6]);
-    let mut bytes = ledger.load_checkpoint("till", 6).unwrap();
+    let mut bytes = ledger.load_checkpoint("till", 6).unwrap().unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     ledger.save_checkpoint("till", 6, &bytes).unwrap();
     let (start, refused) = resumed(&ledger);
@@ -201,7 +201,7 @@ fn a_damaged_checkpoint_is_passed_over_for_the_older_one_and_that_for_the_first_
 fn every_bit_of_a_checkpoint_counts() {
     let ledger = MemoryLedger::new();
     with_checkpoints(&ledger, &[2, 4]);
-    let whole = ledger.load_checkpoint("till", 4).unwrap();
+    let whole = ledger.load_checkpoint("till", 4).unwrap().unwrap();
     for bit in 0..whole.len() * 8 {
         let mut flipped = whole.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
@@ -222,7 +222,7 @@ fn a_checkpoint_of_another_reducer_is_foreign() {
         .unwrap()
         .save(&ledger)
         .unwrap();
-    let foreign = ledger.load_checkpoint("lease-registrar", 2).unwrap();
+    let foreign = ledger.load_checkpoint("lease-registrar", 2).unwrap().unwrap();
     pay(&ledger, 3);
     ledger.save_checkpoint("till", 3, &foreign).unwrap();
     let error = CheckpointError::Foreign {
@@ -265,7 +265,7 @@ fn a_checkpoint_ahead_of_the_ledger_is_refused() {
     let (long, short) = (MemoryLedger::new(), MemoryLedger::new());
     with_checkpoints(&long, &[5]);
     with_checkpoints(&short, &[3]);
-    let ahead = long.load_checkpoint("till", 5).unwrap();
+    let ahead = long.load_checkpoint("till", 5).unwrap().unwrap();
     short.save_checkpoint("till", 5, &ahead).unwrap();
     let error = CheckpointError::AheadOfLedger { sequence: 5, head: 3 };
     assert_eq!(resumed(&short), (3, vec![(5, error)]));
@@ -277,7 +277,7 @@ fn a_checkpoint_of_another_history_is_refused() {
     pay(&other, 50);
     with_checkpoints(&one, &[2, 4]);
     with_checkpoints(&other, &[3]);
-    let foreign = one.load_checkpoint("till", 4).unwrap();
+    let foreign = one.load_checkpoint("till", 4).unwrap().unwrap();
     other.save_checkpoint("till", 4, &foreign).unwrap();
     let (start, refused) = resumed(&other);
     assert_eq!(refused, [(4, CheckpointError::WrongChain { sequence: 4 })]);

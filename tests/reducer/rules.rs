@@ -330,6 +330,7 @@ fn names_are_read_in_ascii_case_only_and_not_trimmed() {
         LeaseState::Revoked,
     ] {
         assert_eq!(LeaseState::parse(state.as_str()).unwrap(), state);
+        assert_eq!(state.to_string().parse(), Ok(state));
         assert_eq!(LeaseState::parse(&state.as_str().to_lowercase()).unwrap(), state);
         assert_eq!(state.is_terminal(), state != LeaseState::Active);
     }
@@ -349,6 +350,7 @@ fn names_are_read_in_ascii_case_only_and_not_trimmed() {
     }
     // The Kelvin sign folds to `k` in Unicode, and `ſ` to `s`; here they do not.
     assert!(ReleaseReason::parse("ABORTED\u{212a}").is_err());
+    assert!(" aborted".parse::<ReleaseReason>().is_err());
     assert!(LeaseState::parse("RELEAſED").is_err());
 }
 

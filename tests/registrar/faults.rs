@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lease::ledger::{Ledger as _, LedgerError, NewRecord};
-use lease::{ClaimError, EventRecord, LeaseError, Registrar, RegistrarError, ReleaseReason};
+use lease::{ClaimError, Durability, EventRecord, LeaseError, Registrar, RegistrarError, ReleaseReason};
 use lease_tests::faulty::FaultyLedger;
 use lease_tests::patience::eventually;
 
@@ -305,6 +305,40 @@ fn closing_says_that_something_could_not_be_given_back() {
         registrar.query(lease::LeaseReducerState::active_count).unwrap(),
         1
     );
+}
+
+#[test]
+fn whoever_closes_it_again_is_told_the_same() {
+    let (registrar, ledger) = on_faulty();
+    let other = registrar.clone();
+    registrar.issue("work", TTL).wait().unwrap();
+    ledger.fail_syncs(true);
+    for registrar in [&registrar, &other] {
+        let closed = registrar.close().wait();
+        assert!(
+            matches!(closed, Err(RegistrarError::OutcomeUnknown(_))),
+            "{closed:?}"
+        );
+    }
+    ledger.fail_syncs(false);
+    assert!(registrar.close().wait().is_err(), "nobody syncs any more");
+
+    let (registrar, _) = on_faulty();
+    registrar.close().wait().unwrap();
+    registrar.close().wait().unwrap();
+}
+
+#[test]
+fn closing_syncs_what_was_only_buffered() {
+    let ledger = FaultyLedger::default();
+    let builder = Registrar::builder().durability(Durability::Buffered);
+    let registrar = builder.on(Arc::new(ledger.clone())).unwrap();
+    let founded = ledger.durable();
+    registrar.issue("work", TTL).wait().unwrap();
+    assert_eq!(ledger.durable(), founded, "an acknowledgement says less here");
+    registrar.close().wait().unwrap();
+    assert_eq!(ledger.durable(), ledger.head().unwrap().sequence);
+    assert!(ledger.durable() > founded);
 }
 
 #[test]

@@ -109,6 +109,16 @@ fn forged_issue(signature: Vec<u8>) -> EventRecord {
 }
 
 #[test]
+fn a_ledger_with_records_needs_a_signer_where_no_key_lies_beside_it() {
+    let ledger = Arc::new(MemoryLedger::new());
+    let open = || Registrar::builder().on(ledger.clone());
+    drop(open().unwrap());
+    let head = ledger.head().unwrap();
+    assert!(matches!(open(), Err(RegistrarError::SignerNeeded)));
+    assert_eq!(ledger.head().unwrap(), head, "and nothing was written");
+}
+
+#[test]
 fn a_forged_lease_is_not_believed_and_is_named_by_verify() {
     let ledger = Arc::new(MemoryLedger::new());
     let registrar = on(&ledger, &Signer::generate()).unwrap();

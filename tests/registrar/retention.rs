@@ -221,6 +221,27 @@ fn a_checkpoint_of_another_retention_is_not_taken() {
     assert_eq!(reopened(&path, Duration::MAX, &clock), everything);
 }
 
+#[test]
+fn what_is_sealed_leaves_a_checkpoint_without_forgotten_leases() {
+    let (path, _root) = place();
+    let clock = ManualClock::new();
+    let registrar = keeping(HOUR, &clock)
+        .checkpoint_interval(1_000)
+        .open(&path)
+        .unwrap();
+    busy_days(&registrar, &clock, 0..10);
+    registrar.seal().unwrap();
+    let known = state(&registrar);
+    registrar.close().wait().unwrap();
+    drop(registrar);
+    assert_eq!(fs::read_dir(path.join("checkpoints")).unwrap().count(), 1);
+    // Without the sealed records there is only the checkpoint to begin with.
+    fs::rename(path.join("sealed"), path.join("away")).unwrap();
+    let registrar = keeping(HOUR, &clock).open(&path);
+    fs::rename(path.join("away"), path.join("sealed")).unwrap();
+    assert_eq!(state(&registrar.unwrap()), known);
+}
+
 /// A record that is refused changes nothing, whatever it says the time is.
 #[test]
 fn refused_records_forget_nothing() {

@@ -45,6 +45,24 @@ fn worker() {
     }
 }
 
+/// The directory that has the key's name is synced after the key was found there, by whoever that was: its maker may
+/// have died before he could.
+#[test]
+fn a_key_that_is_found_is_made_durable_before_it_is_used() {
+    let Some(site) = Site::new() else { return };
+    drop(Registrar::open(&site.path).unwrap());
+    let (status, said) = site.run(0, &["-y", "-e", "trace=openat,fsync"]);
+    assert!(status.success(), "{said}");
+    let log = fs::read_to_string(&site.log).unwrap();
+    let mut lines = log.lines();
+    assert!(lines.any(|line| line.contains("registrar.key")), "{log}");
+    let directory = format!("<{}>", fs::canonicalize(&site.path).unwrap().display());
+    assert!(
+        lines.any(|line| line.contains("fsync(") && line.contains(&directory)),
+        "{log}"
+    );
+}
+
 struct Site {
     path: PathBuf,
     log: PathBuf,

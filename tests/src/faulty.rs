@@ -171,7 +171,7 @@ impl Ledger for FaultyLedger {
         self.shared.ledger.checkpoints(name)
     }
 
-    fn load_checkpoint(&self, name: &str, sequence: u64) -> Result<Vec<u8>, LedgerError> {
+    fn load_checkpoint(&self, name: &str, sequence: u64) -> Result<Option<Vec<u8>>, LedgerError> {
         if self.shared.bad_checkpoint.load(Ordering::SeqCst) == sequence {
             return Err(broken());
         }

@@ -3,6 +3,8 @@
 //! The reducer's floor knows records and the ledger's knows bytes under a name; here the two meet, for users' reducers
 //! and for the registrar alike.
 
+use std::cmp::Ordering;
+
 use crate::work::ledger::{Fault, Ledger, LedgerError};
 use crate::work::reducer::{
     self, Checkpoint, CheckpointError, Position, Reducer, RefusedCheckpoint, Replayer, Unsealed,
@@ -28,15 +30,18 @@ pub(crate) fn newest_checkpoint(
         Vec::new()
     });
     for sequence in sequences {
-        let taken = ledger
-            .load_checkpoint(name, sequence)
-            .map_err(|error| unreadable(&error))
-            .and_then(|sealed| {
-                let unsealed = reducer::unseal(name, version, &sealed)?;
-                check_chain(ledger, &unsealed.position)?;
-                decode(&unsealed)?;
-                Ok(unsealed.position)
-            });
+        let sealed = match ledger.load_checkpoint(name, sequence) {
+            // There are newer ones by now, and it went.
+            Ok(None) => continue,
+            Ok(Some(sealed)) => Ok(sealed),
+            Err(error) => Err(unreadable(&error)),
+        };
+        let taken = sealed.and_then(|sealed| {
+            let unsealed = reducer::unseal(name, version, &sealed)?;
+            check_chain(ledger, &unsealed.position)?;
+            decode(&unsealed)?;
+            Ok(unsealed.position)
+        });
         match taken {
             Ok(position) => return (Some(position), refused),
             Err(error) => refused.push(RefusedCheckpoint { sequence, error }),
@@ -51,20 +56,27 @@ fn unreadable(error: &LedgerError) -> CheckpointError {
     }
 }
 
-/// Whether the ledger has the record on which a checkpoint stands.
+/// Whether a checkpoint stands on a record of the ledger: on its last, or on the one that the next record follows. Its
+/// own record need not be there to be read: sealed away, it may be out of reach, and nobody needs it.
 fn check_chain(ledger: &dyn Ledger, position: &Position) -> Result<(), CheckpointError> {
     let sequence = position.sequence;
-    let before = sequence
-        .checked_sub(1)
-        .ok_or(CheckpointError::WrongChain { sequence })?;
-    let read = ledger.read(before, 1).map_err(|error| unreadable(&error))?;
-    match read.first() {
-        Some(record) if record.sequence == sequence && record.hash == position.hash => Ok(()),
-        Some(_) => Err(CheckpointError::WrongChain { sequence }),
-        None => Err(CheckpointError::AheadOfLedger {
-            sequence,
-            head: ledger.head().map_err(|error| unreadable(&error))?.sequence,
-        }),
+    let head = ledger.head().map_err(|error| unreadable(&error))?;
+    let hash = match head.sequence.cmp(&sequence) {
+        Ordering::Less => {
+            let head = head.sequence;
+            return Err(CheckpointError::AheadOfLedger { sequence, head });
+        }
+        Ordering::Equal => Some(head.hash),
+        Ordering::Greater => {
+            let next = ledger.read(sequence, 1).map_err(|error| unreadable(&error))?;
+            let follows = next.first().filter(|next| next.sequence - 1 == sequence);
+            follows.map(|next| next.previous_hash)
+        }
+    };
+    if sequence > 0 && hash == Some(position.hash) {
+        Ok(())
+    } else {
+        Err(CheckpointError::WrongChain { sequence })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The strong lease: shared use of a payload that lives as long as one of them.
 
 use std::borrow::Borrow;
+use std::cmp;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
@@ -292,6 +293,18 @@ impl<T: PartialEq> PartialEq for StrongLease<T> {
 }
 
 impl<T: Eq> Eq for StrongLease<T> {}
+
+impl<T: PartialOrd> PartialOrd for StrongLease<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<cmp::Ordering> {
+        (**self).partial_cmp(&**other)
+    }
+}
+
+impl<T: Ord> Ord for StrongLease<T> {
+    fn cmp(&self, other: &Self) -> cmp::Ordering {
+        (**self).cmp(&**other)
+    }
+}
 
 impl<T: Hash> Hash for StrongLease<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {

@@ -259,10 +259,10 @@ impl Ledger for MemoryLedger {
         Ok(kept.map_or_else(Vec::new, |kept| kept.keys().rev().copied().collect()))
     }
 
-    fn load_checkpoint(&self, name: &str, sequence: u64) -> Result<Vec<u8>, LedgerError> {
+    fn load_checkpoint(&self, name: &str, sequence: u64) -> Result<Option<Vec<u8>>, LedgerError> {
         let state = lock(&self.state);
         let kept = state.checkpoints.get(name).and_then(|kept| kept.get(&sequence));
-        Ok(kept.cloned().unwrap_or_default())
+        Ok(kept.cloned())
     }
 
     fn save_checkpoint(&self, name: &str, sequence: u64, bytes: &[u8]) -> Result<(), LedgerError> {

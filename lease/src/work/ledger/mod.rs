@@ -207,14 +207,14 @@ pub trait Ledger: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// The bytes of a checkpoint that [`checkpoints`](Self::checkpoints) named; empty if it is gone by now.
+    /// The bytes of a checkpoint that [`checkpoints`](Self::checkpoints) named; `None` if it is gone by now.
     ///
     /// # Errors
     ///
     /// [`LedgerError`] when the storage cannot be read.
-    fn load_checkpoint(&self, name: &str, sequence: u64) -> Result<Vec<u8>, LedgerError> {
+    fn load_checkpoint(&self, name: &str, sequence: u64) -> Result<Option<Vec<u8>>, LedgerError> {
         let _ = (name, sequence);
-        Ok(Vec::new())
+        Ok(None)
     }
 
     /// Keeps bytes under a name as the checkpoint at a position, whole or not at all. The newest two of a name are

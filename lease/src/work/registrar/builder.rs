@@ -26,7 +26,14 @@ pub enum Durability {
     /// When it is on disk: it survives a power cut.
     #[default]
     Synced,
-    /// When it is written: it survives the process, not a power cut. Fencing tokens still never repeat.
+    /// When it is written: every process sees it, and it survives this one, also when that is killed. A power cut may take
+    /// it: the last commands that were acknowledged, never one from between others, and fencing tokens still never
+    /// repeat.
+    ///
+    /// What has to be on disk is, here too: [`close`](Registrar::close) syncs everything that was acknowledged before, so
+    /// do [`checkpoint`](Registrar::checkpoint), [`signed_head`](Registrar::signed_head), [`seal`](Registrar::seal) and
+    /// [`rotate_key`](Registrar::rotate_key), and so does another process that opens the ledger with [`Synced`](Self::Synced),
+    /// with its next command.
     Buffered,
 }
 

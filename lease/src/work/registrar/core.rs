@@ -55,8 +55,8 @@ pub(super) struct Queue {
     pub(super) is_idle: bool,
     /// No more commands are taken; the writer does what is queued and ends.
     pub(super) is_closed: bool,
-    /// The writer has ended.
-    pub(super) is_over: bool,
+    /// How the writer has ended, once it has.
+    pub(super) end: Option<Result<(), RegistrarError>>,
     /// Who waits for that.
     pub(super) closers: Vec<Completer<(), RegistrarError>>,
 }
@@ -157,9 +157,9 @@ impl Core {
         let (completer, completion) = Completion::pair();
         let mut queue = lock(&self.queue);
         queue.is_closed = true;
-        if queue.is_over {
+        if let Some(end) = queue.end.clone() {
             drop(queue);
-            completer.complete(Ok(()));
+            completer.complete(end);
         } else {
             queue.closers.push(completer);
             drop(queue);

@@ -331,7 +331,8 @@ impl Registrar {
         Ok(self.core().checkpoint_now()?)
     }
 
-    /// Takes no more commands, does what is queued, among it what dropped claims left, and syncs.
+    /// Takes no more commands, does what is queued, among it what dropped claims left, and syncs, whatever the
+    /// [`Durability`](crate::Durability). Whoever calls it again is told the same.
     ///
     /// This closes the registrar for all its handles. Claims that are still held are not renewed any more; release or
     /// drop them before.

@@ -1,7 +1,9 @@
 //! The key that lies beside a ledger.
 //!
 //! It is made, and exchanged, under the ledger's write section, and never half: written to a temporary file, synced,
-//! renamed, and the directory synced. A key that others can read proves nothing and is refused.
+//! renamed, and the directory synced. Whoever finds it there syncs the directory too, before anything is signed with it:
+//! who gave the file its name may have died before he could, and a key that a power cut takes is missed for ever. A key
+//! that others can read proves nothing and is refused.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -27,13 +29,17 @@ impl KeyFile {
         let temporary = self.path.with_extension("new");
         let written = write(&temporary, signer).and_then(|()| {
             fs::rename(&temporary, &self.path)?;
-            File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()
+            self.sync_name()
         });
         written.map_err(|error| {
             // The first error is the one to tell; what is left of the file is removed by the next attempt.
             let _ = fs::remove_file(&temporary);
             self.failed(error)
         })
+    }
+
+    fn sync_name(&self) -> io::Result<()> {
+        File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()
     }
 
     fn failed(&self, error: io::Error) -> RegistrarError {
@@ -69,6 +75,7 @@ impl KeySource for KeyFile {
             path: self.path.clone(),
             len: metadata.len(),
         })?;
+        self.sync_name().map_err(|error| self.failed(error))?;
         Ok(Some(Signer::from_bytes(&secret)))
     }
 

@@ -1,6 +1,6 @@
 //! A lease: what one holder has been granted, and how that can end.
 
-use std::{fmt, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 use super::LeaseError;
 use crate::sync::Arc;
@@ -70,6 +70,19 @@ impl fmt::Display for LeaseState {
     }
 }
 
+impl FromStr for LeaseState {
+    type Err = LeaseError;
+
+    /// As [`parse`](Self::parse) does.
+    ///
+    /// # Errors
+    ///
+    /// [`LeaseError::InvalidLeaseState`] for anything but a name.
+    fn from_str(value: &str) -> Result<Self, LeaseError> {
+        Self::parse(value)
+    }
+}
+
 /// Why a holder gave its lease back. Recorded for audit; decides nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(
@@ -115,6 +128,19 @@ impl ReleaseReason {
 impl fmt::Display for ReleaseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+impl FromStr for ReleaseReason {
+    type Err = LeaseError;
+
+    /// As [`parse`](Self::parse) does.
+    ///
+    /// # Errors
+    ///
+    /// [`LeaseError::InvalidReleaseReason`] for anything but a name.
+    fn from_str(value: &str) -> Result<Self, LeaseError> {
+        Self::parse(value)
     }
 }
 

@@ -32,8 +32,8 @@ pub(super) fn list(directory: &Directory, name: &str) -> Result<Vec<u64>, Ledger
     Ok(sequences)
 }
 
-/// The bytes of one of them; empty if it was removed meanwhile.
-pub(super) fn load(directory: &Directory, name: &str, sequence: u64) -> Result<Vec<u8>, LedgerError> {
+/// The bytes of one of them; `None` if it was removed meanwhile.
+pub(super) fn load(directory: &Directory, name: &str, sequence: u64) -> Result<Option<Vec<u8>>, LedgerError> {
     let path = directory
         .file(directory::CHECKPOINTS)
         .join(file_name(name, sequence));
@@ -47,8 +47,10 @@ pub(super) fn load(directory: &Directory, name: &str, sequence: u64) -> Result<V
         Ok(bytes)
     };
     match read() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        read => read.map_err(|error| LedgerError::io("read the checkpoint", &path, error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read
+            .map(Some)
+            .map_err(|error| LedgerError::io("read the checkpoint", &path, error)),
     }
 }
 
@@ -70,12 +72,33 @@ pub(super) fn save(
         fs::rename(&unfinished, &path)?;
         File::open(&folder)?.sync_all()
     });
-    if let Err(error) = written {
-        // The first error is the one to tell; the next checkpoint removes what is left.
-        let _ = fs::remove_file(&unfinished);
-        return Err(LedgerError::io("write the checkpoint", &path, error));
+    finish(directory, name, sequence, written, &unfinished)
+}
+
+/// Puts things in order after a checkpoint was written, or not.
+fn finish(
+    directory: &Directory,
+    name: &str,
+    sequence: u64,
+    written: io::Result<()>,
+    unfinished: &Path,
+) -> Result<(), LedgerError> {
+    let Err(error) = written else {
+        return remove_old(directory, name);
+    };
+    if error.kind() == io::ErrorKind::NotFound && sequence < oldest_kept(directory, name)? {
+        // Others have written newer ones meanwhile, and removed this one already.
+        return Ok(());
     }
-    remove_old(directory, name)
+    // The first error is the one to tell; the next checkpoint removes what is left.
+    let _ = fs::remove_file(unfinished);
+    Err(LedgerError::io("write the checkpoint", unfinished, error))
+}
+
+/// The position of the oldest one that is kept, 0 while there is room for more.
+fn oldest_kept(directory: &Directory, name: &str) -> Result<u64, LedgerError> {
+    let kept = list(directory, name)?;
+    Ok(kept.get(KEPT_CHECKPOINTS - 1).copied().unwrap_or(0))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -94,13 +117,10 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Keeps the newest, and of the unfinished ones those that may still become one of them.
 fn remove_old(directory: &Directory, name: &str) -> Result<(), LedgerError> {
-    let kept = list(directory, name)?;
-    let Some(oldest) = kept.get(KEPT_CHECKPOINTS - 1) else {
-        return Ok(());
-    };
+    let oldest = oldest_kept(directory, name)?;
     for file in files(directory, name)? {
         // One that cannot be removed only takes room.
-        if file.sequence < *oldest {
+        if file.sequence < oldest {
             let _ = fs::remove_file(file.path);
         }
     }
@@ -167,4 +187,32 @@ fn escaped(name: &str) -> String {
         }
     }
     escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As it comes when another process has written two newer ones while this one was being written.
+    #[test]
+    fn a_checkpoint_that_others_have_overtaken_is_no_failure() {
+        let place =
+            std::env::temp_dir().join(format!("lease-checkpoints-{}", crate::work::random::hex::<8>()));
+        let directory = Directory::prepare(&place).unwrap();
+        let unfinished = directory
+            .folder(directory::CHECKPOINTS)
+            .unwrap()
+            .join(file_name("till", 1) + ".1-1.new");
+        write(&unfinished, b"one").unwrap();
+        for sequence in [2, 3] {
+            save(&directory, "till", sequence, b"newer").unwrap();
+        }
+        let renamed = || fs::rename(&unfinished, unfinished.with_extension(""));
+        assert_eq!(renamed().unwrap_err().kind(), io::ErrorKind::NotFound);
+        finish(&directory, "till", 1, renamed(), &unfinished).unwrap();
+        assert_eq!(list(&directory, "till").unwrap(), [3, 2]);
+        // One that would be kept was not removed by anybody who may.
+        assert!(finish(&directory, "till", 4, renamed(), &unfinished).is_err());
+        fs::remove_dir_all(place).unwrap();
+    }
 }

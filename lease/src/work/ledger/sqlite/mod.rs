@@ -335,7 +335,7 @@ impl Ledger for SqliteLedger {
         checkpoint_files::list(&self.shared.common.directory, name)
     }
 
-    fn load_checkpoint(&self, name: &str, sequence: u64) -> Result<Vec<u8>, LedgerError> {
+    fn load_checkpoint(&self, name: &str, sequence: u64) -> Result<Option<Vec<u8>>, LedgerError> {
         checkpoint_files::load(&self.shared.common.directory, name, sequence)
     }
 

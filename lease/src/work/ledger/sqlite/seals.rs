@@ -36,9 +36,9 @@ const COLUMNS: &str = "SELECT first, last, hash FROM seals";
 
 fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
     Ok(Run {
-        first: row.get::<_, i64>(0)?.cast_unsigned(),
+        first: storage::position(row, 0)?,
         head: Head {
-            sequence: row.get::<_, i64>(1)?.cast_unsigned(),
+            sequence: storage::position(row, 1)?,
             hash: row.get(2)?,
         },
     })

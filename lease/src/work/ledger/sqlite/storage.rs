@@ -235,13 +235,19 @@ fn schema_of(connection: &Connection) -> rusqlite::Result<Vec<String>> {
         .collect()
 }
 
+/// A position in the ledger; what was never one is refused, so that nobody counts on from it.
+pub(super) fn position(row: &Row<'_>, index: usize) -> rusqlite::Result<u64> {
+    let value = row.get::<_, i64>(index)?;
+    u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(index, value))
+}
+
 /// Where the ledger stands: at its last row, or where everything is sealed.
 pub(super) fn head(connection: &Connection) -> rusqlite::Result<Head> {
     let head = connection
         .prepare_cached("SELECT sequence, hash FROM events ORDER BY sequence DESC LIMIT 1")?
         .query_row([], |row| {
             Ok(Head {
-                sequence: row.get::<_, i64>(0)?.cast_unsigned(),
+                sequence: position(row, 0)?,
                 hash: row.get(1)?,
             })
         })
