@@ -2,6 +2,7 @@
 
 use std::alloc::Layout;
 use std::cmp::Reverse;
+use std::collections::TryReserveError;
 use std::mem;
 use std::ptr::NonNull;
 
@@ -263,11 +264,9 @@ impl Store {
     /// Makes room for one more segment with so many slots in the lists, or changes nothing.
     pub(super) fn reserve_room(&mut self, slots: usize) -> Result<(), AcquireError> {
         let total = self.slots + slots;
-        let free = self.free.try_reserve(total - self.free.len());
+        let free = grow(&mut self.free, total);
         let recycles = self.options.recycling.is_some();
-        let kept = self
-            .kept
-            .try_reserve(if recycles { total - self.kept.len() } else { 0 });
+        let kept = grow(&mut self.kept, if recycles { total } else { 0 });
         let segments = self.segments.try_reserve(1);
         if free.is_err() || kept.is_err() || segments.is_err() {
             return Err(out_of_memory::<SlotPtr>(total).into());
@@ -280,6 +279,20 @@ impl Store {
 fn out_of_memory<T>(count: usize) -> AllocError {
     let layout = Layout::array::<T>(count).unwrap_or(Layout::new::<T>());
     AllocError::new(layout, AllocReason::OutOfMemory)
+}
+
+/// Makes room for so many slots in a list, or changes nothing.
+///
+/// A list is short when its pool grows, but its room is not: an allocator that cannot enlarge a block where it is would
+/// copy all of it, and make memory resident that no slot was ever put into.
+fn grow(list: &mut Vec<SlotPtr>, room: usize) -> Result<(), TryReserveError> {
+    if list.capacity() < room {
+        let mut larger = Vec::new();
+        larger.try_reserve_exact(room.max(list.capacity() * 2))?;
+        larger.append(list);
+        *list = larger;
+    }
+    Ok(())
 }
 
 /// Gives back the room that a list has beyond so many slots, unless there is no memory for the smaller list.
