@@ -165,6 +165,31 @@ fn panicking_destructor_still_returns_the_slot() {
 }
 
 #[test]
+fn leases_work_while_a_panic_unwinds() {
+    struct AtTheEnd<'pool>(&'pool Pool<Counted>, Census, StrongLease<Counted>);
+    impl Drop for AtTheEnd<'_> {
+        fn drop(&mut self) {
+            assert!(thread::panicking());
+            let (pool, handle) = (self.0, StrongLease::handle(&self.2));
+            let fresh = pool.acquire(self.1.member(2));
+            let weak = StrongLease::downgrade(&fresh);
+            assert_eq!(weak.lock().unwrap().id, 2);
+            assert_eq!(pool.lock(handle).unwrap().id, 1);
+            drop(fresh);
+            assert!(weak.lock().is_none());
+        }
+    }
+    let (pool, census) = (Pool::new(), Census::default());
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let _bystander = pool.acquire(census.member(0));
+        let _end = AtTheEnd(&pool, census.clone(), pool.acquire(census.member(1)));
+        panic!("as told");
+    }));
+    assert!(outcome.is_err());
+    assert_eq!((census.alive(), pool.stats().live), (0, 0));
+}
+
+#[test]
 fn panicking_constructor_puts_the_slot_back() {
     let pool: Pool<u8> = Pool::builder().capacity(1).build();
     for _ in 0..3 {

@@ -124,6 +124,9 @@ fn half_done_shutdown() {
     assert_eq!(*pool.acquire(7), 7, "it goes on serving");
     drop(last);
     assert_eq!(pool.shutdown(), Ok(()));
+    for handle in handles {
+        assert_eq!(pool.try_lock(handle).unwrap_err(), LockError::Stale);
+    }
 }
 
 /// Its registry knew objects by index alone, so a handle could reach the next object in a place.
