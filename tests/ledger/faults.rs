@@ -134,6 +134,35 @@ fn a_read_only_file_system_is_told_and_the_ledger_is_as_it_was() {
 }
 
 #[test]
+fn a_ledger_on_a_read_only_file_system_can_be_looked_at() {
+    let Some(volume) = Volume::of("4m") else { return };
+    let registrar = lease::Registrar::open(volume.ledger()).unwrap();
+    let issue = |work: &str| {
+        registrar
+            .issue(work, std::time::Duration::from_mins(1))
+            .wait()
+            .unwrap()
+    };
+    issue("one");
+    registrar.seal().unwrap();
+    issue("two");
+    registrar.close().wait().unwrap();
+    drop(registrar);
+    volume.remount("ro");
+    // Without the index of the log, as after a reboot, and with it.
+    for _ in 0..2 {
+        let viewer = lease::Viewer::open(volume.ledger()).unwrap();
+        assert_eq!(viewer.query(lease::LeaseReducerState::active_count).unwrap(), 2);
+        assert_eq!(viewer.verify().unwrap().sequence, 3);
+        drop(viewer);
+        volume.remount("rw");
+        fs::write(volume.ledger().join("ledger.db-shm"), b"").unwrap();
+        volume.remount("ro");
+    }
+    volume.remount("rw");
+}
+
+#[test]
 fn somebody_elses_ledger_is_refused() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("jobs.lease");

@@ -35,4 +35,6 @@ mod steps;
 #[cfg(test)]
 mod time;
 #[cfg(test)]
+mod viewer;
+#[cfg(test)]
 mod waiting;

@@ -45,6 +45,8 @@ use crate::work::event::EventRecord;
 
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::SqliteLedger;
+#[cfg(feature = "sqlite")]
+pub(crate) use self::sqlite::SqliteView;
 pub use self::{
     error::LedgerError,
     memory::MemoryLedger,

@@ -7,17 +7,17 @@ use std::path::Path;
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
 use crate::work::clock::{Clock, SystemClock};
 #[cfg(feature = "sqlite")]
-use crate::work::ledger::SqliteLedger;
+use crate::work::ledger::SqliteView;
 use crate::work::ledger::{Head, Ledger};
-use crate::work::reducer::Reducer as _;
+use crate::work::reducer::{Reducer as _, Refusal};
 use crate::work::registrar::projection::{FOR_EVER, Projection};
-use crate::work::registrar::{LeaseReducerState, PublicKey, RegistrarError, SignedHead, audit};
+use crate::work::registrar::{LeaseError, LeaseReducerState, PublicKey, RegistrarError, SignedHead, audit};
 
 /// Answers questions about a registrar's ledger, and verifies it, without a key.
 ///
-/// It appends nothing, but takes part in the ledger as every process that has it open does, so the directory must be
-/// writable. Others may write to the ledger meanwhile; each question sees everything that is in it by then, and every
-/// lease of the history, also those that registrars have [forgotten](crate::RegistrarBuilder::retain_terminal).
+/// It writes nothing and leaves nothing, so the ledger's directory may be read-only. Others may write to the ledger
+/// meanwhile; each question sees everything that is in it by then, and every lease of the history, also those that
+/// registrars have [forgotten](crate::RegistrarBuilder::retain_terminal).
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -45,10 +45,10 @@ impl Viewer {
     ///
     /// # Errors
     ///
-    /// [`RegistrarError::Ledger`] when there is no ledger or it cannot be used.
+    /// [`RegistrarError::Ledger`] when there is no ledger or it cannot be read.
     #[cfg(feature = "sqlite")]
     pub fn open(path: impl AsRef<Path>) -> Result<Self, RegistrarError> {
-        Ok(Self::on(Arc::new(SqliteLedger::open_existing(path)?)))
+        Ok(Self::on(Arc::new(SqliteView::open(path.as_ref())?)))
     }
 
     /// Looks at any ledger.
@@ -60,7 +60,7 @@ impl Viewer {
         }
     }
 
-    /// The ledger, for those who read its history.
+    /// The ledger, for those who read its history. One that was [opened](Self::open) here cannot be written.
     pub fn ledger(&self) -> &dyn Ledger {
         &*self.ledger
     }
@@ -91,6 +91,26 @@ impl Viewer {
     /// [`RegistrarError::Ledger`] when the ledger cannot be read.
     pub fn trusted_keys(&self) -> Result<Vec<PublicKey>, RegistrarError> {
         Ok(self.caught_up()?.keys().all().0)
+    }
+
+    /// How many records of the registrar's own families are passed over; see
+    /// [`Registrar::refused`](crate::Registrar::refused). Blocks, and costs, as [`query`](Self::query) does.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistrarError::Ledger`] when the ledger cannot be read.
+    pub fn refused(&self) -> Result<u64, RegistrarError> {
+        Ok(self.caught_up()?.refusals().count())
+    }
+
+    /// The last 1,000 of the [refused](Self::refused) records, oldest first. Blocks, and costs, as [`query`](Self::query)
+    /// does.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistrarError::Ledger`] when the ledger cannot be read.
+    pub fn refusals(&self) -> Result<Vec<Refusal<LeaseError>>, RegistrarError> {
+        Ok(self.caught_up()?.refusals().last().cloned().collect())
     }
 
     /// See [`Registrar::verify`](crate::Registrar::verify). Blocks as that does.

@@ -1,8 +1,7 @@
 //! Copying a ledger while it is in use.
 
 use std::{
-    fs::{self, DirBuilder, File},
-    os::unix::fs::DirBuilderExt as _,
+    fs::{self, File},
     path::Path,
 };
 
@@ -10,7 +9,7 @@ use rusqlite::Connection;
 
 use super::{
     SqliteLedger,
-    directory::{DATABASE, Directory, GATE},
+    directory::{self, DATABASE, Directory, GATE},
     origin::Origin,
     seals,
     storage::{self, Role},
@@ -81,12 +80,10 @@ impl SqliteLedger {
 
 /// Copies the files of these runs. They never change and never go, so it is enough that they are there.
 fn copy_sealed(from: &Path, into: &Directory, runs: &[Run]) -> Result<(), LedgerError> {
-    let folder = into.file(seals::FOLDER);
     if runs.is_empty() {
         return Ok(());
     }
-    let made = DirBuilder::new().mode(0o700).create(&folder);
-    made.map_err(|e| LedgerError::io("create the directory", &folder, e))?;
+    let folder = into.folder(seals::FOLDER)?;
     for run in runs {
         let source = seals::file_of(from, run);
         // Of one that is missing or damaged there is no copy.
@@ -95,7 +92,5 @@ fn copy_sealed(from: &Path, into: &Directory, runs: &[Run]) -> Result<(), Ledger
         let copied = fs::copy(&source, &copy).and_then(|_| File::open(&copy)?.sync_all());
         copied.map_err(|e| LedgerError::io("copy", &source, e))?;
     }
-    File::open(&folder)
-        .and_then(|opened| opened.sync_all())
-        .map_err(|e| LedgerError::io("sync the directory", &folder, e))
+    directory::sync(&folder)
 }

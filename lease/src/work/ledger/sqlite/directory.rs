@@ -89,7 +89,7 @@ impl Directory {
             }
             Err(error) => return Err(LedgerError::io("look at", path, error)),
         }
-        let directory = Self::prepare(path)?;
+        let directory = Self::at(path)?;
         if directory.has_database() {
             Ok(directory)
         } else {
@@ -100,6 +100,10 @@ impl Directory {
     /// The ledger's directory at `path`, made if there is nothing there.
     pub(super) fn prepare(path: &Path) -> Result<Self, LedgerError> {
         make(path)?;
+        Self::at(path)
+    }
+
+    fn at(path: &Path) -> Result<Self, LedgerError> {
         let metadata = look(path)?;
         if metadata.is_symlink() {
             return Err(LedgerError::Linked { path: path.into() });

@@ -20,6 +20,7 @@ mod sealing;
 mod seals;
 mod storage;
 mod syncer;
+mod view;
 mod witness;
 
 use std::{
@@ -30,6 +31,7 @@ use std::{
 
 use rusqlite::Connection;
 
+pub(crate) use self::view::SqliteView;
 use self::{
     checkpointer::Checkpointer,
     common::{Common, Moved},
@@ -118,7 +120,7 @@ impl SqliteLedger {
         Self::open_as(Directory::prepare(path.as_ref())?, Moved::Refuse, patience)
     }
 
-    /// Opens the ledger in this directory, and makes none if there is none: for those who only want to look.
+    /// Opens the ledger in this directory, and makes none if there is none.
     ///
     /// # Errors
     ///

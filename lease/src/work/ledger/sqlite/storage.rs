@@ -127,6 +127,8 @@ pub(super) enum Role {
     Create,
     Write,
     Read,
+    /// Reads without anything that is written being needed for it.
+    Look,
 }
 
 /// Refuses to work with an SQLite that can lose commits.
@@ -144,13 +146,14 @@ pub(super) fn check_version(number: i32) -> Result<(), LedgerError> {
 /// A connection to the database at `path`, set up so that nothing happens behind our back: no checkpoint while
 /// committing or closing, no memory map, no schema tricks.
 pub(super) fn connect(path: &Path, role: Role, patience: Duration) -> Result<Connection, LedgerError> {
-    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_NOFOLLOW
-        | OpenFlags::SQLITE_OPEN_EXRESCODE;
-    if role == Role::Create {
-        flags |= OpenFlags::SQLITE_OPEN_CREATE;
-    }
+        | OpenFlags::SQLITE_OPEN_EXRESCODE
+        | match role {
+            Role::Create => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+            Role::Write | Role::Read => OpenFlags::SQLITE_OPEN_READ_WRITE,
+            Role::Look => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        };
     let set_up = || -> rusqlite::Result<Connection> {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(patience)?;
@@ -160,15 +163,23 @@ pub(super) fn connect(path: &Path, role: Role, patience: Duration) -> Result<Con
         connection.pragma_update(None, "mmap_size", 0)?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
-        connection.pragma_update(None, "query_only", role == Role::Read)?;
+        connection.pragma_update(None, "query_only", matches!(role, Role::Read | Role::Look))?;
         Ok(connection)
     };
     set_up().map_err(|error| LedgerError::from_sqlite("open the database", path, error))
 }
 
-/// Writes the tables into a blank database, or checks that those which are there are ours and unaltered. Called under
+/// Writes the tables into a blank database, or checks those which are there. Called under
 /// the gate.
 pub(super) fn establish(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> {
+    if is_blank(connection, path)? {
+        create(connection, path)?;
+    }
+    Ok(())
+}
+
+/// Whether there is nothing in a database yet; if there is, the tables are ours and unaltered.
+pub(super) fn is_blank(connection: &Connection, path: &Path) -> Result<bool, LedgerError> {
     let failed = |error| LedgerError::from_sqlite("read the schema", path, error);
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     let application = pragma("application_id").map_err(failed)?;
@@ -181,7 +192,7 @@ pub(super) fn establish(connection: &mut Connection, path: &Path) -> Result<(), 
         })
     };
     if application == 0 && format == 0 && found.is_empty() {
-        return create(connection, path);
+        return Ok(true);
     }
     if application != APPLICATION_ID {
         return foreign("the database is another program's");
@@ -206,7 +217,7 @@ pub(super) fn establish(connection: &mut Connection, path: &Path) -> Result<(), 
     if mode != "wal" {
         return foreign("its journal mode was changed");
     }
-    Ok(())
+    Ok(false)
 }
 
 fn create(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> {
