@@ -2,7 +2,8 @@
 //!
 //! No gate is entered, no lock of ours is taken, no file is made, and nobody is told: SQLite alone keeps what is read
 //! apart from what is written. So a view never waits for a writer and keeps none out, and the directory may be mounted
-//! read-only. What it can do is what a [`Ledger`] does without writing.
+//! read-only. What it can do is what a [`Ledger`] does without writing. A log that somebody has removed, as other programs
+//! do, is the one thing that SQLite makes anew, if it may.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use rusqlite::Connection;
 
 use super::{
     audit, checkpoint_files,
-    directory::{self, Directory},
+    directory::{DATABASE, Directory},
     origin::Origin,
     seals,
     storage::{self, Role},
@@ -44,22 +45,13 @@ impl SqliteView {
     pub(crate) fn open(path: &Path) -> Result<Self, LedgerError> {
         storage::check_version(rusqlite::version_number())?;
         let directory = Directory::existing(path)?;
-        let not_a_ledger = |reason: &str| LedgerError::NotALedger {
-            path: path.into(),
-            reason: reason.to_owned(),
-        };
-        for name in [directory::WAL, directory::SHM] {
-            // SQLite would make it.
-            if directory.file(name).symlink_metadata().is_err() {
-                return Err(not_a_ledger(
-                    "its log is missing, which whoever opens it to write makes anew",
-                ));
-            }
-        }
-        let database = directory.file(directory::DATABASE);
+        let database = directory.file(DATABASE);
         let connection = storage::connect(&database, Role::Look, PATIENCE)?;
         if storage::is_blank(&connection, &database)? {
-            return Err(not_a_ledger("its database is empty"));
+            return Err(LedgerError::NotALedger {
+                path: path.into(),
+                reason: "its database is empty".to_owned(),
+            });
         }
         let failed = |error| LedgerError::from_sqlite("read where the ledger belongs", &database, error);
         if !Origin::remembered(&connection)
