@@ -11,6 +11,7 @@ mod replaying;
 mod report;
 mod resident;
 mod section;
+mod takeover;
 
 use std::fs;
 use std::hint::black_box;
@@ -26,6 +27,9 @@ pub(crate) fn run() {
     if processes::is_one_of_them() {
         return processes::take_part();
     }
+    if takeover::is_holder() {
+        return takeover::hold();
+    }
     let room = Room::new();
     report::head(&room.file_system());
     let _busy = Spinner::start();
@@ -33,6 +37,7 @@ pub(crate) fn run() {
     section::run(&room);
     missed += replaying::run(&room);
     missed += resident::run();
+    missed += takeover::run(&room);
     println!("{missed} targets missed");
 }
 
