@@ -2,8 +2,10 @@
 
 use std::{
     fs,
-    io::Write,
-    os::unix::{fs::FileExt, process::CommandExt},
+    os::unix::{
+        fs::FileExt,
+        process::{CommandExt, ExitStatusExt},
+    },
     path::{Path, PathBuf},
     process::Command,
 };
@@ -11,58 +13,12 @@ use std::{
 use lease::ledger::{Head, Ledger, LedgerError, SqliteLedger};
 
 use lease_tests::patience::eventually;
+use rusqlite::config::DbConfig;
 
-use crate::conformance::note;
-
-/// A small file system of its own, unmounted in the end.
-struct Volume(tempfile::TempDir);
-
-impl Volume {
-    /// `None`, and a line that says so, where mounting is not allowed.
-    fn of(size: &str) -> Option<Self> {
-        let place = tempfile::tempdir().unwrap();
-        let options = format!("size={size},mode=700");
-        let mount = ["-t", "tmpfs", "-o", &options, "tmpfs"];
-        if run(Command::new("mount").args(mount).arg(place.path())) {
-            Some(Self(place))
-        } else {
-            eprintln!("skipped: this process may not mount a file system");
-            None
-        }
-    }
-
-    fn ledger(&self) -> PathBuf {
-        self.0.path().join("jobs.lease")
-    }
-
-    fn remount(&self, option: &str) {
-        let option = format!("remount,{option}");
-        // Busy for as long as a child that another test is starting holds copies of this process's descriptors.
-        let mut tries = 0..100;
-        while !run(Command::new("mount").args(["-o", &option]).arg(self.0.path())) {
-            assert!(tries.next().is_some(), "{option}");
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-    }
-
-    /// Takes all the room that is left; removing the file gives it back.
-    fn fill(&self) -> PathBuf {
-        let path = self.0.path().join("ballast");
-        let mut ballast = fs::File::create(&path).unwrap();
-        while ballast.write_all(&[1; 4096]).is_ok() {}
-        path
-    }
-}
-
-impl Drop for Volume {
-    fn drop(&mut self) {
-        run(Command::new("umount").arg("-l").arg(self.0.path()));
-    }
-}
-
-fn run(command: &mut Command) -> bool {
-    command.output().is_ok_and(|output| output.status.success())
-}
+use crate::{
+    conformance::note,
+    volumes::{ThinVolume, Volume, may_trace},
+};
 
 /// Appends until there is no room, and returns the last head.
 fn fill(ledger: &SqliteLedger, mut head: Head) -> Head {
@@ -80,7 +36,7 @@ fn fill(ledger: &SqliteLedger, mut head: Head) -> Head {
 fn a_full_disk_is_told_and_nothing_is_half_written() {
     let Some(volume) = Volume::of("2m") else { return };
     let ledger = SqliteLedger::open(volume.ledger()).unwrap();
-    let ballast = volume.0.path().join("ballast");
+    let ballast = volume.path().join("ballast");
     fs::write(&ballast, vec![1; 400_000]).unwrap();
     let head = fill(&ledger, Head::default());
     assert_eq!(ledger.head().unwrap(), head);
@@ -119,7 +75,7 @@ fn a_read_only_file_system_is_told_and_the_ledger_is_as_it_was() {
         Err(LedgerError::Unwritable { path }) => assert!(path.starts_with(volume.ledger())),
         other => panic!("{other:?}"),
     }
-    match SqliteLedger::open(volume.0.path().join("new.lease")) {
+    match SqliteLedger::open(volume.path().join("new.lease")) {
         Err(LedgerError::Unwritable { path }) => assert!(path.ends_with("new.lease")),
         other => panic!("{other:?}"),
     }
@@ -187,59 +143,6 @@ fn somebody_elses_ledger_is_refused() {
     }
 }
 
-/// An ext4 in a file on a tmpfs: once the tmpfs is full, the ext4 takes writes for which there is no room below, fails
-/// the next sync, and calls the one after that a success. (With a journal it would turn read-only at once.)
-struct ThinVolume {
-    below: Volume,
-    place: tempfile::TempDir,
-}
-
-impl ThinVolume {
-    /// Room for so many mebibytes; the file system believes in twice as many.
-    fn new(room: u64) -> Option<Self> {
-        let below = Volume::of(&format!("{room}m"))?;
-        let image = below.0.path().join("image");
-        let place = tempfile::tempdir().unwrap();
-        fs::File::create(&image).unwrap().set_len(room << 21).unwrap();
-        let format = ["-q", "-m", "0", "-O", "^has_journal"];
-        if !run(Command::new("mkfs.ext4").args(format).arg(&image)) {
-            eprintln!("skipped: there is no mkfs.ext4");
-            return None;
-        }
-        let volume = Self { below, place };
-        if volume.mount() {
-            Some(volume)
-        } else {
-            eprintln!("skipped: this process may not mount a loop device");
-            None
-        }
-    }
-
-    fn mount(&self) -> bool {
-        let image = self.below.0.path().join("image");
-        run(Command::new("mount")
-            .args(["-o", "loop"])
-            .arg(image)
-            .arg(self.place.path()))
-    }
-
-    /// Forgets what is only in memory, as far as that can be done without cutting the power.
-    fn remount(&self) {
-        let mut tries = 0..100;
-        while !run(Command::new("umount").arg(self.place.path())) {
-            assert!(tries.next().is_some());
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-        assert!(self.mount());
-    }
-}
-
-impl Drop for ThinVolume {
-    fn drop(&mut self) {
-        run(Command::new("umount").arg("-l").arg(self.place.path()));
-    }
-}
-
 /// Appends a note once there is room again. It follows `head`, unless the system has lost from memory what it could not
 /// write: then it follows, in a ledger opened anew, the record that was `promised` or one of those after it.
 fn works_on(ledger: SqliteLedger, path: &Path, head: &Head, promised: &Head) -> (SqliteLedger, Head) {
@@ -262,7 +165,7 @@ fn works_on(ledger: SqliteLedger, path: &Path, head: &Head, promised: &Head) -> 
 #[test]
 fn a_sync_that_lies_after_one_that_failed_loses_nothing_acknowledged() {
     let Some(volume) = ThinVolume::new(12) else { return };
-    let path = volume.place.path().join("jobs.lease");
+    let path = volume.ledger();
     let ledger = SqliteLedger::open(&path).unwrap();
     let mut head = ledger.append(&Head::default(), &[note("1")]).unwrap();
     ledger.sync().unwrap();
@@ -292,52 +195,70 @@ fn a_sync_that_lies_after_one_that_failed_loses_nothing_acknowledged() {
     assert_eq!(SqliteLedger::open(&path).unwrap().verify(&mut ()).unwrap(), head);
 }
 
-#[test]
-fn a_checkpoint_whose_sync_lies_after_one_that_failed_loses_nothing_acknowledged() {
-    let Some(volume) = ThinVolume::new(48) else { return };
-    let path = volume.place.path().join("jobs.lease");
-    let ledger = SqliteLedger::open(&path).unwrap();
-    let mut head = ledger.append(&Head::default(), &[note("1")]).unwrap();
-    // Nothing behind what this reader sees moves into the database while it looks.
+/// Nothing behind what this reader sees moves into the database while it looks.
+fn reader(path: &Path) -> rusqlite::Connection {
     let reader = rusqlite::Connection::open(path.join("ledger.db")).unwrap();
+    reader
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .unwrap();
     reader
         .execute_batch("BEGIN; SELECT count(*) FROM events")
         .unwrap();
-    for _ in 0..16 {
-        head = ledger.append(&head, &[note(&"2".repeat(1_000_000))]).unwrap();
-    }
-    ledger.sync().unwrap();
-    let promised = head;
-    // Room for what comes into the log, none for the database.
-    let ballast = volume.below.fill();
-    let length = ballast.metadata().unwrap().len();
-    fs::OpenOptions::new()
-        .write(true)
-        .open(&ballast)
-        .unwrap()
-        .set_len(length - (2 << 20))
-        .unwrap();
-    drop(reader);
-    head = ledger.append(&head, &[note(&"3".repeat(600_000))]).unwrap();
-    eventually("the checkpoint fails", || ledger.sync().is_err());
-    fs::remove_file(ballast).unwrap();
-    let header = || {
-        let mut header = [0; 32];
-        fs::File::open(log(&path))
+    reader
+}
+
+/// A ledger whose checkpoint failed to sync the database; by now there is room for it.
+struct FailedCheckpoint {
+    ledger: SqliteLedger,
+    head: Head,
+    promised: Head,
+    /// How the log begins.
+    header: [u8; 32],
+    volume: ThinVolume,
+}
+
+impl FailedCheckpoint {
+    fn new() -> Option<Self> {
+        let volume = ThinVolume::new(48)?;
+        let path = volume.ledger();
+        let ledger = SqliteLedger::open(&path).unwrap();
+        let mut head = ledger.append(&Head::default(), &[note("1")]).unwrap();
+        let reader = reader(&path);
+        for _ in 0..16 {
+            head = ledger.append(&head, &[note(&"2".repeat(1_000_000))]).unwrap();
+        }
+        ledger.sync().unwrap();
+        let promised = head;
+        // Room for what comes into the log, none for the database.
+        let ballast = volume.below.fill();
+        let length = ballast.metadata().unwrap().len();
+        fs::OpenOptions::new()
+            .write(true)
+            .open(&ballast)
             .unwrap()
-            .read_exact_at(&mut header, 0)
+            .set_len(length - (2 << 20))
             .unwrap();
-        header
-    };
-    let before = header();
-    let (ledger, mut head) = works_on(ledger, &path, &head, &promised);
-    eventually(
-        "the log begins again, because all of it is in the database",
-        || {
-            head = ledger.append(&head, &[note("4")]).unwrap();
-            header() != before
-        },
-    );
+        drop(reader);
+        head = ledger.append(&head, &[note(&"3".repeat(600_000))]).unwrap();
+        eventually("the checkpoint fails", || ledger.sync().is_err());
+        fs::remove_file(ballast).unwrap();
+        Some(Self {
+            ledger,
+            head,
+            promised,
+            header: header(&path),
+            volume,
+        })
+    }
+}
+
+/// Appends until the log begins again, because all of it is in the database, and everything is on the disk.
+fn assert_moved(volume: &ThinVolume, before: [u8; 32], ledger: SqliteLedger, mut head: Head) {
+    let path = volume.ledger();
+    eventually("the log begins again", || {
+        head = ledger.append(&head, &[note("4")]).unwrap();
+        header(&path) != before
+    });
     ledger.sync().unwrap();
     drop(ledger);
     volume.remount();
@@ -345,9 +266,19 @@ fn a_checkpoint_whose_sync_lies_after_one_that_failed_loses_nothing_acknowledged
 }
 
 #[test]
+fn a_checkpoint_whose_sync_lies_after_one_that_failed_loses_nothing_acknowledged() {
+    let Some(failed) = FailedCheckpoint::new() else {
+        return;
+    };
+    let path = failed.volume.ledger();
+    let (ledger, head) = works_on(failed.ledger, &path, &failed.head, &failed.promised);
+    assert_moved(&failed.volume, failed.header, ledger, head);
+}
+
+#[test]
 fn a_failed_sync_that_nobody_lived_to_tell_of_is_found_by_whoever_opens_the_ledger() {
     let Some(volume) = ThinVolume::new(12) else { return };
-    let path = volume.place.path().join("jobs.lease");
+    let path = volume.ledger();
     let ledger = SqliteLedger::open(&path).unwrap();
     let mut head = ledger.append(&Head::default(), &[note("1")]).unwrap();
     ledger.sync().unwrap();
@@ -379,11 +310,73 @@ fn a_failed_sync_that_nobody_lived_to_tell_of_is_found_by_whoever_opens_the_ledg
     assert_eq!(SqliteLedger::open(&path).unwrap().verify(&mut ()).unwrap(), head);
 }
 
+#[test]
+fn a_checkpoint_whose_failing_sync_nobody_lived_to_tell_of_loses_nothing_acknowledged() {
+    let Some(failed) = FailedCheckpoint::new() else {
+        return;
+    };
+    drop(failed.ledger);
+    let path = failed.volume.ledger();
+    // As if the process had been killed in the sync: no other knows, and its mark is on the ferry.
+    for (file, mark) in [("gate", b"."), ("ferry", b"!")] {
+        let file = fs::OpenOptions::new().write(true).open(path.join(file)).unwrap();
+        file.write_all_at(mark, 16).unwrap();
+    }
+    let ledger = SqliteLedger::open(&path).unwrap();
+    let head = ledger.head().unwrap();
+    let (ledger, head) = works_on(ledger, &path, &head, &failed.promised);
+    assert_moved(&failed.volume, failed.header, ledger, head);
+}
+
+#[test]
+fn who_is_killed_while_moving_the_log_leaves_a_mark_which_the_next_one_takes_away() {
+    if !may_trace() {
+        return;
+    }
+    let (path, ledger, _root) = open();
+    let reader = reader(&path);
+    let mut head = Head::default();
+    for _ in 0..17 {
+        head = ledger.append(&head, &[note(&"1".repeat(1_000_000))]).unwrap();
+    }
+    drop(ledger);
+    // Whoever is on the ferry cannot move anything, and leaves.
+    fs::File::open(path.join("ferry")).unwrap().lock().unwrap();
+    drop(reader);
+    let killed = Command::new("strace")
+        .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync"])
+        .args(["-e", "inject=fsync,fdatasync:signal=KILL:when=1", "-P"])
+        .arg(path.join("ledger.db"))
+        .arg(env!("CARGO_BIN_EXE_ledger-writer"))
+        .args([path.as_os_str(), "writer".as_ref(), "1000".as_ref()])
+        .output()
+        .unwrap();
+    assert_eq!(killed.status.signal(), Some(9), "{killed:?}");
+    let mark = || fs::read(path.join("ferry")).unwrap()[16];
+    assert_eq!(mark(), b'!');
+    let before = header(&path);
+    let ledger = SqliteLedger::open(&path).unwrap();
+    let mut head = ledger.head().unwrap();
+    eventually("the log begins again", || {
+        head = ledger.append(&head, &[note("on")]).unwrap();
+        header(&path) != before
+    });
+    eventually("the mark is gone", || mark() == b'.');
+    assert_eq!(ledger.verify(&mut ()).unwrap(), head);
+}
+
+/// The first bytes of the log, which change when it begins again.
+fn header(path: &Path) -> [u8; 32] {
+    let mut header = [0; 32];
+    let log = fs::File::open(log(path)).unwrap();
+    log.read_exact_at(&mut header, 0).unwrap();
+    header
+}
+
 /// What a process says that writes six notes into an open ledger while the system fails some `fdatasync`s of the log, by
 /// which it is made durable, and some `fsync`s, by which it is proved again.
 fn says_while_syncs_fail(path: &Path, fdatasync: &str, fsync: &str) -> Option<String> {
-    if !run(Command::new("strace").args(["-o", "/dev/null", "true"])) {
-        eprintln!("skipped: strace is missing or may not trace");
+    if !may_trace() {
         return None;
     }
     let output = Command::new("strace")

@@ -21,8 +21,14 @@ mod moved;
 #[cfg(test)]
 mod processes;
 #[cfg(test)]
+mod read_only;
+#[cfg(test)]
 mod sealing;
+#[cfg(test)]
+mod sealing_faults;
 #[cfg(test)]
 mod sqlite;
 #[cfg(test)]
 mod tamper;
+#[cfg(test)]
+mod volumes;

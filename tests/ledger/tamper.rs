@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use lease::ledger::{Head, Ledger, LedgerError, NewRecord, SqliteLedger};
-use lease_tests::tamper::tamper;
+use lease_tests::tamper::{hex, insert, tamper};
 use tempfile::TempDir;
 
 use crate::conformance::note;
@@ -169,6 +169,54 @@ fn a_cut_tail_without_traces_is_found_by_a_head_kept_outside() {
             .sequence,
         15
     );
+}
+
+#[test]
+fn a_row_that_was_inserted_with_every_later_hash_is_found_by_a_head_kept_outside() {
+    let (path, mut head, _root) = written();
+    insert(&path, 6, &note("inserted").record);
+    let ledger = SqliteLedger::open(&path).unwrap();
+    // In itself the history is sound; the docs say so.
+    assert_eq!(ledger.verify(&mut ()).unwrap().sequence, 21);
+    assert_eq!(
+        ledger.read(6, 1).unwrap()[0].payload,
+        note("inserted").record.payload
+    );
+    match ledger.verify(&mut head) {
+        Err(LedgerError::BadRecord { sequence: 20, fault }) => {
+            assert!(fault.to_string().contains("differs from the head"), "{fault}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_row_that_was_inserted_without_the_later_hashes_is_named() {
+    let (path, _head, _root) = written();
+    let hashes: Vec<[u8; 32]> = {
+        let ledger = SqliteLedger::open(&path).unwrap();
+        ledger
+            .read(0, 99)
+            .unwrap()
+            .iter()
+            .map(|record| record.hash)
+            .collect()
+    };
+    insert(&path, 6, &note("inserted").record);
+    // The record itself links and gives its hash; those behind it are as they were written.
+    for (before, sequence) in hashes.windows(2).skip(5).zip(8..) {
+        let [previous, hash] = [hex(&before[0]), hex(&before[1])];
+        let restore = format!(
+            "UPDATE events SET previous_hash = x'{previous}', hash = x'{hash}' WHERE sequence = {sequence}"
+        );
+        tamper(&path, &restore);
+    }
+    match SqliteLedger::open(&path).unwrap().verify(&mut ()) {
+        Err(LedgerError::BadRecord { sequence: 8, fault }) => {
+            assert!(fault.to_string().contains("does not link"), "{fault}");
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use lease::ledger::{Head, Ledger, LedgerError, MemoryLedger};
 use lease::{
-    LeaseChange, LeaseEvent as _, Registrar, RegistrarError, ReleaseReason, SignedHead, SignedHeadError,
-    Signer, Viewer,
+    EventRecord, LeaseChange, LeaseEvent as _, LeaseReducerState, Registrar, RegistrarError, ReleaseReason,
+    SignedHead, SignedHeadError, Signer, Viewer,
 };
-use lease_tests::tamper::tamper;
+use lease_tests::tamper::{insert, tamper};
 use tempfile::TempDir;
 
 use crate::setup::TTL;
@@ -114,6 +114,33 @@ fn rows_that_were_altered_deleted_or_reordered_are_named() {
     ] {
         assert_eq!(verdict(statements).0, sequence, "{statements}");
     }
+}
+
+#[test]
+fn a_row_that_was_inserted_with_every_later_hash_is_found() {
+    let (path, kept, _root) = written();
+    let registrar = Registrar::open(&path).unwrap();
+    let issued = registrar.ledger().read(1, 1).unwrap().remove(0);
+    assert_eq!(issued.event_type, "lease.issued");
+    drop(registrar);
+    // Without a signature there is nothing to see in the record itself, only that the head is another one.
+    let unsigned = EventRecord::new("note.made", "s", "mallory", "inserted");
+    insert(&path, 9, &unsigned);
+    let registrar = Registrar::open(&path).unwrap();
+    registrar.verify().unwrap();
+    let (sequence, words) = bad_record(registrar.verify_against(&kept));
+    assert_eq!(sequence, 21);
+    assert!(words.contains("differs from the head"), "{words}");
+    drop(registrar);
+    // One that needs a signature is named, whether it has none of the kind or somebody else's.
+    let (path, kept, _root) = written();
+    let forged = EventRecord::new("lease.issued", issued.session_id, issued.actor_id, issued.payload);
+    insert(&path, 9, &forged);
+    let viewer = Viewer::open(&path).unwrap();
+    assert_eq!(bad_record(viewer.verify()).0, 10);
+    assert_eq!(bad_record(viewer.verify_against(&kept)).0, 10);
+    let refused = viewer.query(LeaseReducerState::len).unwrap();
+    assert_eq!(refused, 10, "what nobody signed counts for nothing");
 }
 
 #[test]

@@ -65,8 +65,7 @@ impl SqliteLedger {
         // The copy has no log yet. Closing this connection empties and removes the one it makes, so that the database
         // alone is the copy.
         let copy = Connection::open(path).map_err(failed)?;
-        copy.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
-            .map_err(failed)?;
+        storage::switch_to_log(&copy).map_err(failed)?;
         let origin = Origin::of(path)?;
         origin.remember(&copy).map_err(failed)?;
         let sealed = seals::all(&copy).map_err(failed)?;

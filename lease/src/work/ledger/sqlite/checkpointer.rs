@@ -95,18 +95,14 @@ impl Bell {
     }
 }
 
-/// Moves the log into the database, and says whether that was all of it. What fails is left to the next time.
+/// Moves the log into the database, and says whether that was all of it. What fails is left to the next time: a failed
+/// sync was told to everyone, and the rest is nobody's loss.
 fn run(common: &Common) -> bool {
-    let Ok(_alone) = common.ferry.enter(Duration::ZERO) else {
-        return false;
-    };
-    let moved = storage::connect(&common.database, Role::Write, PATIENCE)
-        .and_then(|connection| move_log(common, &connection));
-    moved.unwrap_or_else(|error| {
-        // A failed sync has to be told to everyone; the rest is nobody's loss.
-        let _ = common.noticed(error);
-        false
-    })
+    let moved = common.ferry(PATIENCE, || {
+        let connection = storage::connect(&common.database, Role::Write, PATIENCE)?;
+        move_log(common, &connection)
+    });
+    moved.unwrap_or(false)
 }
 
 fn move_log(common: &Common, connection: &Connection) -> Result<bool, LedgerError> {

@@ -93,7 +93,7 @@ impl Common {
         self.syncer.sync(|outcome| match outcome {
             Ok(()) if self.gate.is_marked() => Err(Failure::Sync("another process's sync failed".to_owned())),
             Err(Failure::Sync(reason)) => {
-                self.gate.mark();
+                self.tell();
                 Err(Failure::Sync(reason))
             }
             other => other,
@@ -108,7 +108,7 @@ impl Common {
     /// The same error, after every process was told if it is a failed sync.
     pub(super) fn noticed(&self, error: LedgerError) -> LedgerError {
         if let LedgerError::SyncFailed { reason } = &error {
-            self.gate.mark();
+            self.tell();
             self.syncer.fail(reason.clone());
         }
         error
@@ -124,9 +124,39 @@ impl Common {
             Err(error) => Err(error),
         };
         if !is_on_disk.unwrap_or(false) {
-            self.gate.mark();
+            self.tell();
         }
         Ok(())
+    }
+
+    /// Tells every process that a sync failed.
+    fn tell(&self) {
+        // If even this fails the others are not told, but each of them is told by the system at its own next sync.
+        let _ = self.gate.mark();
+    }
+
+    /// Does the work of the ferry, which has a mark for so long, and says whether it was done. Whoever finds the mark and
+    /// nobody on the ferry knows that one was killed there, perhaps in a sync that failed: then the system tells nobody,
+    /// and believes the next one. So the disk itself is asked whether it has what was moved, before the log is given up.
+    pub(super) fn ferry(
+        &self,
+        patience: Duration,
+        work: impl FnOnce() -> Result<bool, LedgerError>,
+    ) -> Result<bool, LedgerError> {
+        let alone = self.ferry.enter(Duration::ZERO)?;
+        self.ferry.reserve(&alone)?;
+        if self.ferry.is_marked() {
+            let _inside = self.gate.enter(patience)?;
+            if !self.is_trusted() {
+                return Ok(false);
+            }
+            self.settle(patience).map_err(|error| self.noticed(error))?;
+        }
+        self.ferry.mark()?;
+        // Told to everybody before the mark goes.
+        let done = work().map_err(|error| self.noticed(error));
+        self.ferry.unmark(&alone)?;
+        done
     }
 
     /// Looks whether the files are still those that were opened, and makes the storage trusted again if a sync failed: the log is written over itself and synced, the database is seen
@@ -145,10 +175,11 @@ impl Common {
             _ => {}
         }
         // Nobody may copy from the log while its pages are dropped.
-        let _alone = self.ferry.enter(patience)?;
+        let alone = self.ferry.enter(patience)?;
         self.syncer.rewrite(self.directory.open(directory::WAL, false)?)?;
         self.settle(patience)?;
         verify()?;
+        self.ferry.unmark(&alone)?;
         self.gate.unmark(inside)?;
         self.syncer.restore();
         Ok(true)

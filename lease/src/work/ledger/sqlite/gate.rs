@@ -6,7 +6,7 @@
 
 use std::{
     fs::{File, TryLockError},
-    io::ErrorKind,
+    io::{self, ErrorKind},
     os::unix::fs::FileExt,
     path::PathBuf,
     time::{Duration, Instant},
@@ -76,19 +76,19 @@ impl SharedGate {
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
         // Only for the message of those who wait in vain, so a failure is none.
-        let pid = format!("{:<PID_WIDTH$}", std::process::id());
-        let _ = self.file.write_all_at(pid.as_bytes(), 0);
+        let _ = self.note_holder();
         Ok(Passage {
             gate: self,
             _thread: inside,
         })
     }
 
-    /// Tells every process that a sync failed. One byte of a file that is in memory anyway: it needs no room on a disk
-    /// that may be full, and it need not survive a power cut, which takes the doubtful pages with it.
-    pub(super) fn mark(&self) {
-        // If even this fails the others are not told, but each of them is told by the system at its own next sync.
-        let _ = self.file.write_all_at(&MARKED, MARK_AT);
+    /// Leaves a mark that every process sees, whatever becomes of this one. One byte of a file that is in memory anyway:
+    /// it needs no room on a disk that may be full, and it need not survive a power cut, which takes along what is in
+    /// doubt.
+    pub(super) fn mark(&self) -> Result<(), LedgerError> {
+        let written = self.file.write_all_at(&MARKED, MARK_AT);
+        written.map_err(|e| LedgerError::io("write", &self.path, e))
     }
 
     /// Takes the mark away.
@@ -116,11 +116,24 @@ impl SharedGate {
         }
     }
 
+    fn note_holder(&self) -> io::Result<()> {
+        let pid = format!("{:<PID_WIDTH$}", std::process::id());
+        self.file.write_all_at(pid.as_bytes(), 0)
+    }
+
     /// The process that was last seen inside.
     fn holder(&self) -> Option<u32> {
         let mut text = [0; PID_WIDTH];
         self.file.read_exact_at(&mut text, 0).ok()?;
         std::str::from_utf8(&text).ok()?.trim_end().parse().ok()
+    }
+}
+
+impl Passage<'_> {
+    /// Whether the file system takes no writes any more.
+    pub(super) fn is_read_only(&self) -> bool {
+        let noted = self.gate.note_holder();
+        noted.is_err_and(|error| error.kind() == ErrorKind::ReadOnlyFilesystem)
     }
 }
 

@@ -193,7 +193,7 @@ impl SqliteLedger {
             shared: &self.shared,
             patience: self.patience,
             writer,
-            _inside: inside,
+            inside,
         })
     }
 
@@ -353,7 +353,7 @@ struct SqliteSection<'a> {
     shared: &'a Shared,
     patience: Duration,
     writer: MutexGuard<'a, Connection>,
-    _inside: Passage<'a>,
+    inside: Passage<'a>,
 }
 
 impl SqliteSection<'_> {
@@ -367,6 +367,13 @@ impl SqliteSection<'_> {
 
     /// What a failed write means for this writer, and for all others.
     fn failed(&self, error: LedgerError) -> LedgerError {
+        let error = match error {
+            // SQLite does not tell why the system refused.
+            LedgerError::Storage { path, .. } if self.inside.is_read_only() => {
+                LedgerError::Unwritable { path }
+            }
+            error => error,
+        };
         self.shared.common.noticed(error).after(self.patience)
     }
 }

@@ -222,9 +222,7 @@ pub(super) fn is_blank(connection: &Connection, path: &Path) -> Result<bool, Led
 
 fn create(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> {
     let failed = |error| LedgerError::from_sqlite("create the tables", path, error);
-    connection
-        .pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
-        .map_err(failed)?;
+    switch_to_log(connection).map_err(failed)?;
     let origin = Origin::of(path)?;
     let mut fill = || {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -236,6 +234,15 @@ fn create(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> {
         transaction.commit()
     };
     fill().map_err(failed)
+}
+
+/// Has the database keep a write-ahead log. The statement answers first and writes afterwards: only past its answer is
+/// it told that this failed.
+pub(super) fn switch_to_log(connection: &Connection) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
+    let mut answers = statement.query([])?;
+    while answers.next()?.is_some() {}
+    Ok(())
 }
 
 /// Every statement that made something, in the order of names.
