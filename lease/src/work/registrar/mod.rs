@@ -43,6 +43,7 @@ mod signed_head;
 mod signing;
 mod slab;
 mod state;
+mod tail;
 mod token;
 mod viewer;
 mod visit;

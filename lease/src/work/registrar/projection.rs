@@ -5,7 +5,11 @@
 //! only if its signature holds, whichever key it names. What is refused is noted and skipped, so that one bad record does
 //! not stop everyone. When an ended lease is forgotten is decided by the records alone, so that whoever has read as far,
 //! from wherever, knows the same leases.
+//!
+//! While the writer is in the ledger's section, the view may end before the ledger does: see [`tail`](super::tail).
 
+use std::mem;
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use crate::sync::{Arc, thread};
@@ -17,6 +21,7 @@ use crate::work::registrar::key_ring::{self, KeyRing, Statement};
 use crate::work::registrar::ledger_event::LedgerEvent;
 use crate::work::registrar::session::Holders;
 use crate::work::registrar::signing;
+use crate::work::registrar::tail::Tail;
 use crate::work::registrar::token::{self, LedgerId};
 use crate::work::registrar::{
     Lease, LeaseChange, LeaseError, LeaseReducer, LeaseReducerState, RegistrarError,
@@ -37,6 +42,8 @@ pub(crate) struct Projection {
     /// Shared with queries that are looking at it; the writer then goes on with a copy.
     reducer: Arc<LeaseReducer>,
     head: Head,
+    /// What stands behind the head and is not applied yet; empty but while the writer is in the section.
+    tail: Tail,
     keys: KeyRing,
     strangers: Strangers,
     ledger_id: LedgerId,
@@ -74,6 +81,7 @@ impl Projection {
             retention,
             reducer: Arc::new(LeaseReducer::new()),
             head: Head::default(),
+            tail: Tail::default(),
             keys: KeyRing::default(),
             strangers: Strangers::default(),
             ledger_id: LedgerId::default(),
@@ -167,7 +175,7 @@ impl Projection {
     /// The moment of a decision. Ticks never fall along the sequence, even if clocks of several cores disagree by a
     /// hair.
     pub(crate) fn now<'a>(&'a self, tick: Tick, wall: u64, token: u64, holders: &'a Holders) -> Now<'a> {
-        let tick = match self.last_tick {
+        let tick = match self.tail.last_tick().or(self.last_tick) {
             Some(last) if last.has_reached(&tick) => last,
             _ => tick,
         };
@@ -184,7 +192,7 @@ impl Projection {
 
     /// The token for the next lease, above all in the ledger and above `given`, which is on its way there.
     pub(crate) fn next_token(&mut self, given: u64, section: &mut dyn Section) -> Result<u64, LedgerError> {
-        let last = self.state().last_fencing_token().max(given);
+        let last = self.last_token().max(given);
         if let Some(token) = token::next_token(last, self.epoch) {
             return Ok(token);
         }
@@ -207,27 +215,71 @@ impl Projection {
         }
     }
 
-    /// The same where nobody can append, so that afterwards the view is that of the ledger's end; or, unless this
-    /// `may_verify`, stops in front of the first record whose signature has to be, and says so by `false`.
-    pub(crate) fn catch_up_inside(
+    /// The same where nobody can append, so that afterwards the view knows the ledger's end. It is the view of that end only
+    /// as far as nothing has to be verified, which [`settle`](Self::settle) does once the section was left.
+    pub(crate) fn read_end(
         &mut self,
         section: &mut dyn Section,
-        may_verify: bool,
         now: Tick,
         ended: &mut Vec<String>,
-    ) -> Result<bool, LedgerError> {
+    ) -> Result<(), LedgerError> {
+        self.tail = Tail::default();
         loop {
-            let page = section.read(self.head.sequence, PAGE)?;
-            for record in &page {
-                if !may_verify && self.has_to_verify(record) {
-                    return Ok(false);
+            let page = section.read(self.end().sequence, PAGE)?;
+            let is_last = page.len() < PAGE;
+            for record in page {
+                if self.tail.is_empty() && !self.has_to_verify(&record) {
+                    ended.extend(self.apply(&record, now));
+                } else {
+                    self.put_behind(record, false);
                 }
-                ended.extend(self.apply(record, now));
             }
-            if page.len() < PAGE {
-                return Ok(true);
+            if is_last {
+                return Ok(());
             }
         }
+    }
+
+    fn put_behind(&mut self, record: EventRecord, is_ours: bool) {
+        let (last_token, epoch) = (self.last_token(), self.epoch);
+        let state = self.reducer.state();
+        self.tail.push(record, is_ours, state, last_token, epoch);
+    }
+
+    /// The ledger's end, as it was seen in the section: the head, and what is not applied yet.
+    pub(crate) fn end(&self) -> Head {
+        self.tail.end().unwrap_or(self.head)
+    }
+
+    /// What is not applied yet, and what hangs on it.
+    pub(crate) const fn tail(&self) -> &Tail {
+        &self.tail
+    }
+
+    /// The greatest token that was given, or that somebody says was given.
+    fn last_token(&self) -> u64 {
+        self.state().last_fencing_token().max(self.tail.last_token())
+    }
+
+    /// Verifies and applies what the section left behind. Returns the leases that ended by what others have appended, and,
+    /// for each record of this registrar's own, the lease that it is about, as it was right after it.
+    pub(crate) fn settle(&mut self, now: Tick) -> (Vec<String>, Vec<Option<Lease>>) {
+        let (mut ended, mut own) = (Vec::new(), Vec::new());
+        for (record, is_ours) in mem::take(&mut self.tail).into_records() {
+            if is_ours {
+                own.push(self.apply_own(&record, now));
+            } else {
+                ended.extend(self.apply(&record, now));
+            }
+        }
+        (ended, own)
+    }
+
+    /// Why one of these records was passed over, if one was lately.
+    pub(crate) fn refusal_of(&self, sequences: RangeInclusive<u64>) -> Option<&LeaseError> {
+        let mut last = self.refusals.last();
+        let refusal = last.find(|refusal| sequences.contains(&refusal.sequence));
+        refusal.map(|refusal| &refusal.error)
     }
 
     /// Whether applying a record means verifying a signature.
@@ -366,24 +418,38 @@ impl Projection {
             .prune_terminal_leases_before(before);
     }
 
-    /// Applies what this registrar has just appended, up to the new head; returns, for each record, the lease that it is
-    /// about, as it was right after it.
-    pub(crate) fn apply_own(&mut self, batch: Vec<NewRecord>, head: Head, now: Tick) -> Vec<Option<Lease>> {
+    /// Takes what this registrar has just appended, up to the ledger's new end; returns, for each record, the lease that it
+    /// is about, as it was right after it. Behind what has to be verified that shows only when it is
+    /// [settled](Self::settle), and there is nothing to return.
+    pub(crate) fn take_own(
+        &mut self,
+        batch: Vec<NewRecord>,
+        end: Head,
+        now: Tick,
+    ) -> Option<Vec<Option<Lease>>> {
+        let can_apply = self.tail.is_empty();
         let mut leases = Vec::with_capacity(batch.len());
         for NewRecord { mut record, .. } in batch {
-            record.sequence = self.head.sequence + 1;
-            if record.sequence == head.sequence {
-                record.hash = head.hash;
+            record.sequence = self.end().sequence + 1;
+            if record.sequence == end.sequence {
+                record.hash = end.hash;
             }
-            let lease = self.take(&record, now, true).and_then(|change| {
-                let lease = self.state().get(lease_id_of(&change)).cloned();
-                self.forget_ended(&record);
-                lease
-            });
-            leases.push(lease);
+            if can_apply {
+                leases.push(self.apply_own(&record, now));
+            } else {
+                self.put_behind(record, true);
+            }
         }
-        debug_assert_eq!(self.head, head, "the ledger counts as we do");
-        leases
+        debug_assert_eq!(self.end(), end, "the ledger counts as we do");
+        can_apply.then_some(leases)
+    }
+
+    /// Applies a record that this registrar has appended, and returns the lease that it is about.
+    fn apply_own(&mut self, record: &EventRecord, now: Tick) -> Option<Lease> {
+        let change = self.take(record, now, true)?;
+        let lease = self.state().get(lease_id_of(&change)).cloned();
+        self.forget_ended(record);
+        lease
     }
 
     fn is_vouched_for(&self, change: &LeaseChange, record: &EventRecord) -> bool {
@@ -423,7 +489,7 @@ fn invalid_signature(change: &LeaseChange) -> LeaseError {
 }
 
 /// The lease that a change is about; empty for a conflict, which is about several.
-fn lease_id_of(change: &LeaseChange) -> &str {
+pub(super) fn lease_id_of(change: &LeaseChange) -> &str {
     match change {
         LeaseChange::Issued { lease_id, .. }
         | LeaseChange::Renewed { lease_id, .. }

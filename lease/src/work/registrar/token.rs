@@ -53,11 +53,18 @@ impl fmt::Debug for FencingToken {
     }
 }
 
+/// The bits of a token below its epoch.
+const OFFSET_BITS: u32 = 32;
+
+/// The epoch in which a token was given.
+pub(crate) const fn epoch_of(token: u64) -> u32 {
+    (token >> OFFSET_BITS) as u32
+}
+
 /// The token after `last` in `epoch`, or `None` when the epoch has no more of them and has to be raised.
 ///
 /// A `last` beyond the epoch, from a ledger whose epoch was lost, still only rises.
 pub(crate) fn next_token(last: u64, epoch: u32) -> Option<u64> {
-    const OFFSET_BITS: u32 = 32;
     let first = (u64::from(epoch) << OFFSET_BITS) + 1;
     if last < first {
         return Some(first);

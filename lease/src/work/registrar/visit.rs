@@ -5,7 +5,7 @@
 //! first.
 
 use std::collections::HashSet;
-use std::mem;
+use std::{iter, mem};
 
 use crate::work::event::EventRecord;
 use crate::work::ledger::{LedgerError, NewRecord, Section};
@@ -31,6 +31,17 @@ pub(super) struct Visit<'a> {
     touched: HashSet<String>,
     /// The last token given to somebody in the group.
     last_token: u64,
+    /// Whether a command was put off: those behind it are too, so that none overtakes another.
+    has_put_off: bool,
+    /// Those behind what is not verified yet: what they did shows when the view has come there.
+    unsettled: Vec<Appended>,
+}
+
+/// A command whose records are in the ledger.
+pub(super) struct Appended {
+    decided: Decided,
+    /// That of its last record; of the ledger's last one if it has none.
+    sequence: u64,
 }
 
 /// A command that was decided, and when: its records carry the tick that the rules were held against.
@@ -65,10 +76,12 @@ impl<'a> Visit<'a> {
             group: Vec::new(),
             touched: HashSet::new(),
             last_token: 0,
+            has_put_off: false,
+            unsettled: Vec::new(),
         }
     }
 
-    /// Decides a command on top of everything that was decided before it.
+    /// Decides a command on top of everything that was decided before it, unless that cannot be seen yet.
     pub(super) fn take(&mut self, signed: Signed) {
         match touch(&signed.command, self.projection.state()) {
             Touch::Nothing => self.decide(signed),
@@ -98,12 +111,18 @@ impl<'a> Visit<'a> {
         self.fate.retry(signed, &error);
     }
 
-    /// Appends what is still to be appended.
-    pub(super) fn leave(mut self) {
+    /// Appends what is still to be appended, and returns what cannot be answered yet.
+    pub(super) fn leave(mut self) -> Vec<Appended> {
         self.append_group();
+        self.unsettled
     }
 
     fn decide(&mut self, signed: Signed) {
+        let (tail, state) = (self.projection.tail(), self.projection.state());
+        if self.has_put_off || tail.concerns(&signed.command, state) {
+            self.has_put_off = true;
+            return self.fate.put_off(signed);
+        }
         let token = match self.projection.next_token(self.last_token, self.section) {
             Ok(token) => token,
             Err(error) => return self.fate.fail([signed.queued], &error.into()),
@@ -115,7 +134,10 @@ impl<'a> Visit<'a> {
             self.holders,
         );
         match decide(self.projection.state(), &signed.command, &now) {
-            Ok(drafts) => {
+            Ok(mut drafts) => {
+                if let Command::ExpireDue { .. } = signed.command {
+                    drafts.retain(|draft| !self.projection.tail().concerns_draft(draft));
+                }
                 if drafts.iter().any(Draft::is_new_lease) {
                     self.last_token = token;
                 }
@@ -142,24 +164,26 @@ impl<'a> Visit<'a> {
             .iter()
             .flat_map(|decided| decided.records(self.core))
             .collect();
-        let mut sequence = self.projection.head().sequence;
+        let mut sequence = self.projection.end().sequence;
         if batch.is_empty() {
             for decided in group {
-                self.done(decided, Vec::new(), sequence);
+                let appended = Appended { decided, sequence };
+                appended.answer(&mut iter::empty(), self.projection, self.fate);
             }
             return;
         }
-        match self.section.append(&self.projection.head(), &batch) {
-            Ok(head) => {
+        match self.section.append(&self.projection.end(), &batch) {
+            Ok(end) => {
                 let now = self.core.clock.tick();
-                let mut leases = self.projection.apply_own(batch, head, now).into_iter();
+                let applied = self.projection.take_own(batch, end, now);
+                let mut leases = applied.map(Vec::into_iter);
                 for decided in group {
-                    let drafts = decided.drafts.len();
-                    let leases: Vec<_> = leases.by_ref().take(drafts).flatten().collect();
-                    let ended = leases.iter().filter(|lease| lease.state.is_terminal());
-                    self.fate.ended.extend(ended.map(|lease| lease.lease_id.clone()));
-                    sequence += drafts as u64;
-                    self.done(decided, leases, sequence);
+                    sequence += decided.drafts.len() as u64;
+                    let appended = Appended { decided, sequence };
+                    match &mut leases {
+                        Some(leases) => appended.answer(leases, self.projection, self.fate),
+                        None => self.unsettled.push(appended),
+                    }
                 }
             }
             // One of them is at fault; the others are not to suffer for it.
@@ -187,17 +211,33 @@ impl<'a> Visit<'a> {
             }
         }
     }
+}
 
-    /// `leases` are those that it changed, `sequence` is that of its last record.
-    fn done(&mut self, decided: Decided, leases: Vec<Lease>, sequence: u64) {
-        let outcome = Outcome {
-            leases,
-            sequence,
-            ledger: self.projection.ledger_id(),
+impl Appended {
+    /// Says what the command did: `leases` has, next, those of its records.
+    pub(super) fn answer(
+        self,
+        leases: &mut impl Iterator<Item = Option<Lease>>,
+        projection: &Projection,
+        fate: &mut Fate,
+    ) {
+        let Self { decided, sequence } = self;
+        let drafts = decided.drafts.len();
+        let leases: Vec<_> = leases.take(drafts).flatten().collect();
+        let ended = leases.iter().filter(|lease| lease.state.is_terminal());
+        fate.ended.extend(ended.map(|lease| lease.lease_id.clone()));
+        let first = sequence + 1 - drafts as u64;
+        let answer = match projection.refusal_of(first..=sequence) {
+            Some(refusal) => Err(refusal.clone().into()),
+            None => Ok(Outcome {
+                leases,
+                sequence,
+                ledger: projection.ledger_id(),
+            }),
         };
-        self.fate.answer(decided.signed.queued, Ok(outcome));
+        fate.answer(decided.signed.queued, answer);
         let types = decided.drafts.into_iter().map(|draft| draft.event_type);
-        self.fate.appended.extend(types);
+        fate.appended.extend(types);
     }
 }
 

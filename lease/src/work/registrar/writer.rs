@@ -1,7 +1,7 @@
 //! The one thread of a process that writes.
 //!
 //! A round: take what is queued; catch up; fix the ends and sign; enter the ledger's section; catch up with the rest;
-//! decide; append; apply; leave; sync; answer. Commands on different work items are appended together, all or nothing;
+//! decide; append; apply; leave; verify what of the rest has to be; sync; answer. Commands on different work items are appended together, all or nothing;
 //! a command that is refused is answered alone. What is applied was appended before, in this order, so a failed append
 //! leaves the view as it was.
 
@@ -18,15 +18,12 @@ use crate::work::registrar::owed::Owed;
 use crate::work::registrar::projection::Projection;
 use crate::work::registrar::reply::{Answer, Reply};
 use crate::work::registrar::session::Holders;
-use crate::work::registrar::visit::Visit;
+use crate::work::registrar::visit::{Appended, Visit};
 use crate::work::registrar::waiting::{WaitList, Waiter};
 use crate::work::registrar::{Durability, PublicKey, RegistrarError, ReleaseReason, Signer};
 
 /// How often somebody who waits for a work item looks at what other processes did.
 const POLL: Duration = Duration::from_millis(10);
-
-/// How often the section is left once more to verify outside what others have signed.
-const LEAVINGS: u32 = 4;
 
 /// How often a command is signed before it is given up because something changed in between each time.
 const SIGNINGS: u32 = 2;
@@ -174,6 +171,11 @@ impl Fate {
         for queued in all {
             self.answer(queued, Err(error.clone()));
         }
+    }
+
+    /// It hangs on what is not verified yet. Nothing is held against it.
+    pub(super) fn put_off(&mut self, signed: Signed) {
+        self.again.push((signed.queued, signed.signings - 1));
     }
 
     /// It cannot be appended as it was signed, through no fault of its own. Try again, but not for ever.
@@ -350,17 +352,42 @@ impl Core {
         holders.settle(|session_id| projection.state().is_active_session(session_id));
     }
 
-    /// One stay in the ledger's section.
+    /// One stay in the ledger's section. What others have signed since the view was caught up is verified when it is over,
+    /// before anybody is told anything: verifying takes longer than everything that the section is for.
     fn commit(&self, all_signed: Vec<Signed>, holders: &Holders, fate: &mut Fate) {
-        let queued = |all: Vec<Signed>| all.into_iter().map(|signed| signed.queued);
-        let (mut section, mut projection) = match self.enter_caught_up(fate) {
-            Ok(inside) => inside,
-            Err(error) => return fate.fail(queued(all_signed), &error),
+        let section = match self.ledger.enter() {
+            Ok(section) => section,
+            Err(error) => {
+                let queued = all_signed.into_iter().map(|signed| signed.queued);
+                return fate.fail(queued, &error.into());
+            }
         };
-        if let Err(error) = projection.check_rules() {
-            return fate.fail(queued(all_signed), &error);
+        let mut projection = lock(&self.projection);
+        let unsettled = self.stay(section, &mut projection, all_signed, holders, fate);
+        let (ended, leases) = projection.settle(self.clock.tick());
+        fate.ended.extend(ended);
+        let mut leases = leases.into_iter();
+        for appended in unsettled {
+            appended.answer(&mut leases, &projection, fate);
         }
-        let mut visit = Visit::new(self, &mut *section, &mut projection, holders, fate);
+    }
+
+    /// Decides and appends, and leaves the section. Returns what cannot be answered before the view is settled.
+    fn stay(
+        &self,
+        mut section: Box<dyn Section + '_>,
+        projection: &mut Projection,
+        all_signed: Vec<Signed>,
+        holders: &Holders,
+        fate: &mut Fate,
+    ) -> Vec<Appended> {
+        let now = self.clock.tick();
+        let read = projection.read_end(&mut *section, now, &mut fate.ended);
+        if let Err(error) = read.map_err(Into::into).and_then(|()| projection.check_rules()) {
+            fate.fail(all_signed.into_iter().map(|signed| signed.queued), &error);
+            return Vec::new();
+        }
+        let mut visit = Visit::new(self, &mut *section, projection, holders, fate);
         for signed in all_signed {
             if !visit.trusts(signed.signer) {
                 visit.sign_again(signed);
@@ -368,29 +395,7 @@ impl Core {
             }
             visit.take(signed);
         }
-        visit.leave();
-    }
-
-    /// Enters the section, with a view of the ledger's end. What others have signed meanwhile is verified outside again:
-    /// verifying takes longer than everything that the section is for. Where they write without a pause, the few that
-    /// came last are verified inside after all.
-    fn enter_caught_up(
-        &self,
-        fate: &mut Fate,
-    ) -> Result<(Box<dyn Section + '_>, MutexGuard<'_, Projection>), RegistrarError> {
-        let mut leavings = 0;
-        loop {
-            let mut section = self.ledger.enter()?;
-            let mut projection = lock(&self.projection);
-            let may_verify = leavings == LEAVINGS;
-            let now = self.clock.tick();
-            if projection.catch_up_inside(&mut *section, may_verify, now, &mut fate.ended)? {
-                return Ok((section, projection));
-            }
-            drop((projection, section));
-            self.catch_up()?;
-            leavings += 1;
-        }
+        visit.leave()
     }
 
     /// Outside the section: answers, the disk in between. Returns what is still to be given back.

@@ -5,10 +5,12 @@ use std::time::Duration;
 use super::*;
 use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use crate::sync::{Arc, Mutex};
+use crate::work::clock::ManualClock;
 use crate::work::event::EventRecord;
+use crate::work::event::LeaseEvent as _;
 use crate::work::ledger::{Head, Ledger, LedgerError, MemoryLedger, NewRecord, RecordVerifier, Section};
 use crate::work::registrar::signing::tally;
-use crate::work::registrar::{Registrar, Signer};
+use crate::work::registrar::{LeaseChange, LeaseReducerState, LeaseState, Registrar, Signer, Viewer};
 
 const TTL: Duration = Duration::from_mins(1);
 
@@ -103,16 +105,81 @@ fn two() -> (Arc<Watched>, Registrar, Registrar) {
     (watched, registrar, other)
 }
 
+impl Watched {
+    /// Lets somebody in after the writer has caught up outside, and before it is inside: the next time, before all others
+    /// that were to be let in.
+    fn let_in_first(&self, first: impl FnOnce() + Send + 'static) {
+        lock(&self.first).push(Box::new(first));
+    }
+
+    /// The same for somebody who has no key.
+    fn let_a_forger_in_first(&self, change: LeaseChange) {
+        let ledger = Arc::clone(&self.ledger);
+        self.let_in_first(move || forge(&ledger, &change));
+    }
+}
+
+/// Puts a record there that says to be of a registrar.
+fn forge(ledger: &MemoryLedger, change: &LeaseChange) {
+    let last = ledger.read(ledger.head().unwrap().sequence - 1, 1).unwrap();
+    let record = EventRecord::new(change.event_type(), "nowhere", "registrar", change.encode());
+    let batch = [record.at(0, last[0].tick).into()];
+    ledger.append(&ledger.head().unwrap(), &batch).unwrap();
+}
+
+/// In the name of a key, by somebody who does not have it.
+fn forged_signature(named: &Registrar) -> Vec<u8> {
+    let key = named.core().signer().public_key();
+    [key.id().as_slice(), &[7; 64]].concat()
+}
+
+fn forged_issue(named: &Registrar, work_id: &str, fencing_token: u64) -> LeaseChange {
+    let now = named.clock().tick();
+    LeaseChange::Issued {
+        lease_id: format!("forged/{work_id}"),
+        work_id: work_id.to_owned(),
+        actor_id: "forger".to_owned(),
+        issued_at: 1,
+        expires_at: u64::MAX,
+        registrar_signature: forged_signature(named),
+        issued_at_tick: now.value,
+        expires_at_tick: u64::MAX,
+        tick_rate_hz: now.rate,
+        fencing_token,
+        closed_until_tick: 0,
+    }
+}
+
+fn forged_revocation(named: &Registrar, lease_id: &str) -> LeaseChange {
+    LeaseChange::Revoked {
+        lease_id: lease_id.to_owned(),
+        reason: "forged".to_owned(),
+        registrar_signature: forged_signature(named),
+    }
+}
+
+/// Whoever has followed all along, and whoever reads it all anew, sees the same.
+fn assert_all_agree(watched: &Watched, registrar: &Registrar, forged: u64) {
+    let all = |state: &LeaseReducerState| {
+        let mut leases: Vec<_> = state.leases().into_iter().cloned().collect();
+        leases.sort_unstable_by(|one, other| one.lease_id.cmp(&other.lease_id));
+        (leases, state.last_fencing_token())
+    };
+    let late = Viewer::on(watched.ledger.clone());
+    assert_eq!(registrar.query(all).unwrap(), late.query(all).unwrap());
+    assert_eq!(registrar.refused().unwrap(), forged);
+    assert_eq!(watched.inside.load(SeqCst), 0);
+}
+
 #[test]
 fn nothing_is_signed_or_verified_inside_the_section() {
     let (watched, registrar, other) = two();
     let lease = registrar.issue("mine", TTL).wait().unwrap();
     for round in 0..3 {
         let other = other.clone();
-        // After the writer has caught up outside, and before it is inside.
-        lock(&watched.first).push(Box::new(move || {
+        watched.let_in_first(move || {
             other.issue(format!("theirs/{round}"), TTL).wait().unwrap();
-        }));
+        });
         registrar.issue(format!("mine/{round}"), TTL).wait().unwrap();
         registrar.record(&Note::Made(round)).wait().unwrap();
     }
@@ -120,7 +187,7 @@ fn nothing_is_signed_or_verified_inside_the_section() {
     registrar.revoke(lease.lease_id, "enough").wait().unwrap();
     let theirs = registrar.query(|state| state.get_active_lease_for_work("theirs/2").is_some());
     assert!(theirs.unwrap());
-    assert_eq!(watched.inside.load(SeqCst), 0);
+    assert_all_agree(&watched, &registrar, 0);
     // Six were signed and three verified, all by the thread that went in: it would have been seen.
     assert!(watched.outside.load(SeqCst) >= 9);
 }
@@ -130,13 +197,136 @@ fn whoever_writes_without_a_pause_keeps_nobody_out() {
     let (watched, registrar, other) = two();
     for round in 0..20 {
         let other = other.clone();
-        lock(&watched.first).push(Box::new(move || {
+        watched.let_in_first(move || {
             other.issue(format!("theirs/{round}"), TTL).wait().unwrap();
-        }));
+        });
     }
     registrar.issue("mine", TTL).wait().unwrap();
-    assert!(
-        !lock(&watched.first).is_empty(),
-        "it was let in before they had done"
+    assert_eq!(lock(&watched.first).len(), 19, "it was in once");
+    assert_all_agree(&watched, &registrar, 0);
+}
+
+#[test]
+fn whoever_was_faster_at_the_last_moment_has_it() {
+    let (watched, registrar, other) = two();
+    let fast = other.clone();
+    watched.let_in_first(move || drop(fast.issue("same", TTL).wait().unwrap()));
+    let late = registrar.issue("same", TTL).wait();
+    assert!(matches!(late, Err(RegistrarError::Busy(_))), "{late:?}");
+
+    let lease = registrar.issue("mine", TTL).wait().unwrap();
+    let (revoker, lease_id) = (other.clone(), lease.lease_id.clone());
+    watched.let_in_first(move || drop(revoker.revoke(lease_id, "enough").wait().unwrap()));
+    assert!(registrar.renew(lease.lease_id, 2 * TTL).wait().is_err());
+    assert_all_agree(&watched, &registrar, 0);
+}
+
+#[test]
+fn a_forged_revocation_opens_no_work_item() {
+    let (watched, registrar, other) = two();
+    let (holder, ledger) = (other.clone(), Arc::clone(&watched.ledger));
+    watched.let_in_first(move || {
+        let held = holder.issue("work", TTL).wait().unwrap();
+        forge(&ledger, &forged_revocation(&holder, &held.lease_id));
+    });
+    let taken = registrar.issue("work", TTL).wait();
+    assert!(matches!(taken, Err(RegistrarError::Busy(_))), "{taken:?}");
+    let head = watched.ledger.read(0, usize::MAX).unwrap();
+    let last = &head.last().unwrap().event_type;
+    assert_eq!(last, "lease.revoked", "nothing was appended for it");
+    assert_all_agree(&watched, &registrar, 1);
+}
+
+#[test]
+fn a_forged_revocation_takes_nothing_from_the_holder() {
+    let (watched, registrar, other) = two();
+    let own = registrar.issue("own", TTL).wait().unwrap();
+    watched.let_a_forger_in_first(forged_revocation(&other, &own.lease_id));
+    let renewed = registrar.renew(own.lease_id.as_str(), 2 * TTL).wait().unwrap();
+    assert_eq!(renewed.renewal_count, 1);
+    watched.let_a_forger_in_first(forged_revocation(&other, &own.lease_id));
+    let released = registrar
+        .release(own.lease_id, ReleaseReason::Completed)
+        .wait()
+        .unwrap();
+    assert_eq!(released.state, LeaseState::Released);
+    assert_all_agree(&watched, &registrar, 2);
+}
+
+#[test]
+fn a_forged_issue_keeps_nobody_from_the_work_item() {
+    let (watched, registrar, other) = two();
+    watched.let_a_forger_in_first(forged_issue(&other, "work", 0));
+    let issued = registrar.issue("work", TTL).wait().unwrap();
+    assert!(registrar.query(|state| state.has_active_lease("work")).unwrap());
+    assert_eq!(issued.work_id, "work");
+    assert_all_agree(&watched, &registrar, 1);
+}
+
+#[test]
+fn a_forged_token_uses_none_up() {
+    let (watched, registrar, other) = two();
+    let last = registrar.issue("first", TTL).wait().unwrap().fencing_token;
+    watched.let_a_forger_in_first(forged_issue(&other, "theirs", i64::MAX.cast_unsigned()));
+    let next = registrar.issue("mine", TTL).wait().unwrap().fencing_token;
+    assert_eq!(next, last + 1, "it was looked at first");
+    // In the same epoch it may cost some.
+    watched.let_a_forger_in_first(forged_issue(&other, "theirs too", last + 100));
+    let next = registrar.issue("mine too", TTL).wait().unwrap().fencing_token;
+    assert_eq!(next, last + 101);
+    assert_all_agree(&watched, &registrar, 2);
+}
+
+#[test]
+fn what_is_asked_at_once_is_done_in_that_order_behind_what_is_not_verified_yet() {
+    let (watched, registrar, other) = two();
+    let held = registrar.issue("work", TTL).wait().unwrap();
+    watched.let_a_forger_in_first(forged_issue(&other, "elsewhere", 0));
+    let first = registrar.record(&Note::Made(1));
+    let released = registrar.release(held.lease_id.as_str(), ReleaseReason::Completed);
+    let again = registrar.issue("work", TTL);
+    let last = registrar.record(&Note::Made(2));
+    let sequences = [first.wait().unwrap(), last.wait().unwrap()];
+    released.wait().unwrap();
+    assert!(again.wait().unwrap().fencing_token > held.fencing_token);
+    assert!(sequences.is_sorted());
+    assert_all_agree(&watched, &registrar, 1);
+}
+
+#[test]
+fn a_lease_that_was_renewed_at_the_last_moment_is_not_expired() {
+    let clock = ManualClock::new();
+    let watched = Arc::new(Watched::default());
+    let signer = Signer::generate();
+    let on = |ledger: Arc<dyn Ledger>| {
+        let builder = Registrar::builder().signer(signer.clone());
+        builder.clock(clock.clone()).on(ledger).unwrap()
+    };
+    let (registrar, other) = (on(watched.clone()), on(watched.ledger.clone()));
+    let (kept, lost) = (
+        other.issue("kept", TTL).wait().unwrap(),
+        other.issue("lost", TTL).wait().unwrap(),
     );
+    clock.advance(TTL - Duration::from_nanos(1));
+    let renewer = (other.clone(), kept.lease_id.clone(), clock.clone());
+    watched.let_in_first(move || {
+        let (other, lease_id, clock) = renewer;
+        other.renew(lease_id, TTL).wait().unwrap();
+        clock.advance(Duration::from_nanos(1));
+    });
+    let expired = registrar.expire_due().wait().unwrap();
+    let ids: Vec<_> = expired.iter().map(|lease| &lease.lease_id).collect();
+    assert_eq!(ids, [&lost.lease_id]);
+    assert_all_agree(&watched, &registrar, 0);
+}
+
+#[test]
+fn a_key_that_was_retired_at_the_last_moment_signs_nothing_more() {
+    let (watched, registrar, other) = two();
+    let key = registrar.core().signer().public_key();
+    watched.let_in_first(move || other.retire_key(key).wait().unwrap());
+    let issued = registrar.issue("work", TTL).wait();
+    assert!(issued.is_err(), "{issued:?}");
+    assert!(!registrar.query(|state| state.has_active_lease("work")).unwrap());
+    assert_all_agree(&watched, &registrar, 0);
 }
