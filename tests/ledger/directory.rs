@@ -236,6 +236,7 @@ fn a_linked_file_of_a_ledger_is_refused() {
         "ledger.db-shm",
         "gate",
         "ferry",
+        "syncs",
         "presence",
     ] {
         let (path, _head, root) = closed();
@@ -254,6 +255,7 @@ fn a_file_with_a_second_name_is_refused() {
         "ledger.db-shm",
         "gate",
         "ferry",
+        "syncs",
         "presence",
     ] {
         let (path, head, root) = closed();

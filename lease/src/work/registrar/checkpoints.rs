@@ -5,12 +5,15 @@
 //! records, but never before there are as many as there are leases: then writing all of them is little beside having
 //! read the records.
 
+use std::time::Duration;
+
 use crate::sync::{
     Arc, Mutex,
     atomic::{AtomicBool, Ordering::Relaxed},
     is_finished, lock, thread,
 };
 use crate::work::ledger::{Ledger, LedgerError};
+use crate::work::random;
 use crate::work::registrar::core::Core;
 use crate::work::registrar::projection::Projection;
 use crate::work::registrar::resume;
@@ -18,6 +21,9 @@ use crate::work::tick::Tick;
 
 /// How many records make a checkpoint worth it, unless told otherwise.
 pub(super) const INTERVAL: u64 = 10_000;
+
+/// How long those who find at the same time that one is due leave it to each other, at most.
+const LEISURE: Duration = Duration::from_millis(256);
 
 /// The checkpoints of one registrar.
 pub(crate) struct Checkpoints {
@@ -89,6 +95,7 @@ impl Core {
             .name("lease-state".to_owned())
             .spawn(move || {
                 // What fails is left to the next time.
+                writing.let_others_go_first();
                 if !writing.is_behind_others(since) {
                     let _ = writing.run();
                 }
@@ -121,6 +128,20 @@ struct Writing {
 }
 
 impl Writing {
+    /// Waits for a time that nobody else waits for, if there is anybody else.
+    fn let_others_go_first(&self) {
+        const STEP: Duration = Duration::from_millis(8);
+        if self.ledger.incarnations().is_ok_and(|all| all.len() <= 1) {
+            return;
+        }
+        let [share] = random::bytes();
+        let mut left = LEISURE.mul_f64(f64::from(share) / 256.0);
+        while !left.is_zero() && !self.is_over.load(Relaxed) {
+            thread::sleep(left.min(STEP));
+            left = left.saturating_sub(STEP);
+        }
+    }
+
     /// Whether another process has written one since this registrar's last.
     fn is_behind_others(&self, since: u64) -> bool {
         let kept = self.ledger.checkpoints(resume::NAME).unwrap_or_default();

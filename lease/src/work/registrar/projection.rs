@@ -35,6 +35,10 @@ const RULES: u64 = 1;
 /// About how long it takes to copy one lease and its place in the indexes.
 const COPY_OF_A_LEASE: Duration = Duration::from_micros(1);
 
+/// How long after the view was that of the ledger's end it may be caught up in the section: others append some hundred
+/// records meanwhile.
+const LATELY: Duration = Duration::from_millis(20);
+
 /// How many records are read at a time.
 const PAGE: usize = 1_024;
 
@@ -56,6 +60,8 @@ pub(crate) struct Projection {
     /// How long an ended lease is kept, in nanoseconds of the records' wall time.
     retention: u64,
     refusals: Refusals<LeaseError>,
+    /// When the view last was that of the ledger's end.
+    seen: Option<Instant>,
 }
 
 /// What a view has made of the records up to its head, whoever's it is.
@@ -88,6 +94,7 @@ impl Projection {
             last_tick: None,
             rules: RULES,
             refusals: Refusals::after(0),
+            seen: None,
         }
     }
 
@@ -210,6 +217,7 @@ impl Projection {
                 ended.extend(self.apply(record, now));
             }
             if page.len() < PAGE {
+                self.seen = Some(Instant::now());
                 return Ok(ended);
             }
         }
@@ -235,9 +243,15 @@ impl Projection {
                 }
             }
             if is_last {
+                self.seen = Some(Instant::now());
                 return Ok(());
             }
         }
+    }
+
+    /// Whether the ledger's end cannot be far from the head.
+    pub(crate) fn was_at_the_end_lately(&self) -> bool {
+        self.seen.is_some_and(|seen| seen.elapsed() < LATELY)
     }
 
     fn put_behind(&mut self, record: EventRecord, is_ours: bool) {

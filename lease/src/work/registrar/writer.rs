@@ -267,10 +267,17 @@ impl Core {
 
     /// Catches up, drops what nobody wants any more, answers what is refused already, and signs the rest.
     ///
+    /// What nothing can be said against is not looked at before it is in the section, where the view has to come up to the
+    /// ledger's end in any case; unless that may be far.
+    ///
     /// A refusal counts only as long as nothing before it in the queue is on its way: whoever drops a claim and asks
     /// for it again must not find himself in the way.
     fn sign_all(&self, todo: Vec<(Queued, u32)>, holders: &mut Holders, fate: &mut Fate) -> Vec<Signed> {
-        if let Err(error) = self.catch_up() {
+        let needs_view = |(queued, _): &(Queued, u32)| !matches!(queued.request, Request::Record(_));
+        let is_close = lock(&self.projection).was_at_the_end_lately();
+        if (!is_close || todo.iter().any(needs_view))
+            && let Err(error) = self.catch_up()
+        {
             fate.fail(todo.into_iter().map(|(queued, _)| queued), &error);
             return Vec::new();
         }

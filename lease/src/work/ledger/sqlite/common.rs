@@ -11,6 +11,7 @@ use rusqlite::Connection;
 
 use super::{
     audit,
+    convoy::Convoy,
     directory::{self, Directory},
     frames,
     gate::{Passage, SharedGate},
@@ -74,7 +75,8 @@ impl Common {
         let ferry = directory.open(directory::FERRY, true)?;
         let ferry = SharedGate::new(ferry, directory.file(directory::FERRY));
         let witness = Witness::of(&directory)?;
-        let syncer = Syncer::new(log, directory.file(directory::WAL), witness);
+        let convoy = Convoy::new(directory.open(directory::SYNCS, true)?);
+        let syncer = Syncer::new(log, directory.file(directory::WAL), witness, convoy);
         drop(inside);
         Ok(Self {
             pid: std::process::id(),

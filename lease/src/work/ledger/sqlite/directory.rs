@@ -26,6 +26,8 @@ const JOURNAL: &str = "ledger.db-journal";
 pub(super) const GATE: &str = "gate";
 /// Locked by whoever moves the log into the database.
 pub(super) const FERRY: &str = "ferry";
+/// Numbers the syncs of the log, locked by whoever syncs it.
+pub(super) const SYNCS: &str = "syncs";
 /// Locked, shared, by everyone who has the ledger open.
 pub(super) const PRESENCE: &str = "presence";
 /// The signer's key.
@@ -37,7 +39,7 @@ const LIVE: &str = "live";
 pub(super) const CHECKPOINTS: &str = "checkpoints";
 
 /// Every plain file that may stand in a ledger's directory.
-const FILES: [&str; 8] = [DATABASE, WAL, SHM, JOURNAL, GATE, FERRY, PRESENCE, KEY];
+const FILES: [&str; 9] = [DATABASE, WAL, SHM, JOURNAL, GATE, FERRY, SYNCS, PRESENCE, KEY];
 
 /// File systems on which locks, renames and syncs were seen to mean what they say, by the number that `statfs` gives.
 const ADMITTED: [(u64, &str); 6] = [

@@ -8,6 +8,7 @@ mod backup;
 mod checkpoint_files;
 mod checkpointer;
 mod common;
+mod convoy;
 mod directory;
 mod failure;
 mod frames;

@@ -6,7 +6,7 @@
 
 use std::{fs::File, path::PathBuf};
 
-use super::{rewrite, witness::Witness};
+use super::{convoy::Convoy, rewrite, witness::Witness};
 use crate::{
     sync::{Arc, Mutex, lock},
     work::ledger::{LedgerError, rounds::Rounds},
@@ -20,6 +20,7 @@ pub(super) struct Syncer {
     path: PathBuf,
     witness: Witness,
     rounds: Rounds<Failure>,
+    convoy: Convoy,
 }
 
 /// Why nothing is synced any more.
@@ -39,12 +40,13 @@ impl From<Failure> for LedgerError {
 }
 
 impl Syncer {
-    pub(super) fn new(file: File, path: PathBuf, witness: Witness) -> Self {
+    pub(super) fn new(file: File, path: PathBuf, witness: Witness, convoy: Convoy) -> Self {
         Self {
             file: Mutex::new(Arc::new(file)),
             path,
             witness,
             rounds: Rounds::new(),
+            convoy,
         }
     }
 
@@ -95,11 +97,15 @@ impl Syncer {
         Arc::clone(&lock(&self.file))
     }
 
+    /// A sync of this process, or of another one, which looked at its files as we do: both have to be the ledger's.
     fn sync_now(&self) -> Result<(), Failure> {
-        self.file()
-            .sync_data()
-            .map_err(|error| Failure::Sync(error.to_string()))?;
-        self.undisturbed()
+        let by_another = self.convoy.sync(|| {
+            self.file()
+                .sync_data()
+                .map_err(|error| Failure::Sync(error.to_string()))?;
+            self.undisturbed()
+        })?;
+        if by_another { self.undisturbed() } else { Ok(()) }
     }
 
     fn undisturbed(&self) -> Result<(), Failure> {

@@ -2,12 +2,24 @@
 //!
 //! SQLite goes on with files that have lost their names, and a process that comes later finds others under them: then two
 //! writers each have a log of their own, or the same log and an index each, and overwrite what the other was promised.
-//! So before anything is appended, and again before anything is called durable, the names are looked at.
+//! So before anything is appended, and again before anything is called durable, the names are looked at. A directory
+//! whose own stamp is as it was has the names that it had, so mostly that is all that is looked at.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::Metadata,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use super::directory::{self, Directory, Identity};
-use crate::work::ledger::LedgerError;
+use crate::{
+    sync::{Mutex, lock},
+    work::ledger::LedgerError,
+};
+
+/// How long the system may give the same time to two changes: many times what any of them does.
+const SAME_TIME: Duration = Duration::from_secs(1);
 
 /// The files on which writers have to agree.
 const WATCHED: [&str; 4] = [
@@ -19,7 +31,20 @@ const WATCHED: [&str; 4] = [
 
 /// Which file was under each name when the ledger was opened.
 #[derive(Debug)]
-pub(super) struct Witness(Vec<(PathBuf, Identity)>);
+pub(super) struct Witness {
+    directory: PathBuf,
+    files: Vec<(PathBuf, Identity)>,
+    /// The directory's stamp before all names were seen to be right, if a later change cannot have left it as it was.
+    settled: Mutex<Option<Stamp>>,
+}
+
+/// What every change of a name in a directory changes, and which directory it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    identity: Identity,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
 
 impl Witness {
     /// Takes note of the files as they are. Called under the gate, when all of them are there.
@@ -29,12 +54,48 @@ impl Witness {
             let identity = Identity::at(&path).map_err(|error| LedgerError::io("look at", &path, error))?;
             Ok((path, identity))
         });
-        files.collect::<Result<_, _>>().map(Self)
+        Ok(Self {
+            directory: directory.path().to_owned(),
+            files: files.collect::<Result<_, LedgerError>>()?,
+            settled: Mutex::new(None),
+        })
     }
 
     /// The first name that is gone, or names another file by now.
     pub(super) fn disturbed(&self) -> Option<&Path> {
+        let metadata = self.directory.symlink_metadata().ok();
+        let stamp = metadata.as_ref().map(Stamp::of);
+        let mut settled = lock(&self.settled);
+        if stamp.is_some() && stamp == *settled {
+            return None;
+        }
+        *settled = None;
+        let now = SystemTime::now();
         let is_gone = |(path, identity): &&(PathBuf, Identity)| Identity::at(path).ok() != Some(*identity);
-        self.0.iter().find(is_gone).map(|(path, _)| path.as_path())
+        let disturbed = self.files.iter().find(is_gone);
+        if disturbed.is_none() {
+            *settled = stamp.filter(|stamp| stamp.is_older_than(now));
+        }
+        disturbed.map(|(path, _)| path.as_path())
+    }
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            identity: Identity::of(metadata),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// Whether a change at `now` would be given another time.
+    fn is_older_than(&self, now: SystemTime) -> bool {
+        let (seconds, nanos) = self.changed;
+        let (Ok(seconds), Ok(nanos)) = (seconds.try_into(), nanos.try_into()) else {
+            return false;
+        };
+        let changed = UNIX_EPOCH + Duration::new(seconds, nanos);
+        now.duration_since(changed).is_ok_and(|age| age > SAME_TIME)
     }
 }

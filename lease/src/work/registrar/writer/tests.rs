@@ -307,7 +307,8 @@ fn a_lease_that_was_renewed_at_the_last_moment_is_not_expired() {
         other.issue("kept", TTL).wait().unwrap(),
         other.issue("lost", TTL).wait().unwrap(),
     );
-    clock.advance(TTL - Duration::from_nanos(1));
+    let almost = TTL.checked_sub(Duration::from_nanos(1)).unwrap();
+    clock.advance(almost);
     let renewer = (other.clone(), kept.lease_id.clone(), clock.clone());
     watched.let_in_first(move || {
         let (other, lease_id, clock) = renewer;
