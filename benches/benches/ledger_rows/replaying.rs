@@ -151,21 +151,21 @@ fn from_checkpoint(row: &str, room: &Room) -> usize {
     let open = || {
         let start = Instant::now();
         let ledger = SqliteLedger::open(&folder).expect("the ledger just written");
-        let replayer = Replayer::resume(&ledger, LeaseReducer::new()).expect("a ledger that can be read");
+        let view = Replayer::resume(&ledger, LeaseReducer::new()).expect("a ledger that can be read");
         let elapsed = start.elapsed().as_secs_f64();
-        assert_eq!(replayer.state().active_count() as u64, LIVE);
-        (elapsed, ledger, replayer)
+        assert_eq!(view.state().active_count() as u64, LIVE);
+        (elapsed, ledger, view)
     };
-    let (replayed, ledger, replayer) = open();
-    replayer.save(&ledger).expect("room");
-    drop((ledger, replayer));
+    let (from_start, ledger, view) = open();
+    view.save(&ledger).expect("room");
+    drop((ledger, view));
     let resumed = [(); OPENINGS].map(|()| open().0);
     room.clear("million");
     report::line(
         row,
         "checkpoint, to a replay",
         &resumed,
-        &[replayed; OPENINGS],
+        &[from_start; OPENINGS],
         "s",
         Goal::AtMost(0.1),
     )
