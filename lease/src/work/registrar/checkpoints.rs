@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::sync::{
     Arc, Mutex,
     atomic::{AtomicBool, Ordering::Relaxed},
-    is_finished, lock, thread,
+    is_finished, lock, sleep, thread,
 };
 use crate::work::ledger::{Ledger, LedgerError};
 use crate::work::random;
@@ -137,7 +137,7 @@ impl Writing {
         let [share] = random::bytes();
         let mut left = LEISURE.mul_f64(f64::from(share) / 256.0);
         while !left.is_zero() && !self.is_over.load(Relaxed) {
-            thread::sleep(left.min(STEP));
+            sleep(left.min(STEP));
             left = left.saturating_sub(STEP);
         }
     }
