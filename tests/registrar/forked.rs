@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -54,6 +55,24 @@ fn a_forked_child_cannot_open_what_its_parent_has_open() {
     }));
     registrar.issue("work", TTL).wait().unwrap();
     registrar.verify().unwrap();
+}
+
+/// The parent is looking at the lease when it forks, and keeps for ever, in the child, whatever it had locked.
+#[test]
+fn a_forked_child_may_ask_for_the_lease_at_any_moment() {
+    let registrar = Registrar::in_memory().unwrap();
+    let claim = registrar.try_claim("work", TTL).wait().unwrap();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                drop(claim.lease());
+            }
+        });
+        let all = (0..20).all(|_| in_a_child(|| claim.lease().work_id == "work"));
+        is_over.store(true, Ordering::Relaxed);
+        assert!(all);
+    });
 }
 
 #[test]

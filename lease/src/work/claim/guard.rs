@@ -58,7 +58,7 @@ impl Claim {
 
     /// The work item.
     pub fn work_id(&self) -> &str {
-        &self.hold.work_id
+        &self.hold.issued.work_id
     }
 
     /// The token that every write under this claim should carry; later claims on the same ledger have greater ones.
@@ -66,7 +66,7 @@ impl Claim {
         self.hold.token
     }
 
-    /// The lease behind the claim, as of its last renewal.
+    /// The lease behind the claim, as of its last renewal; in a process that was forked from the holder's, as it was issued.
     pub fn lease(&self) -> Lease {
         self.hold.lease()
     }
@@ -99,8 +99,8 @@ impl Claim {
     /// The error that says that this claim was lost; whether it was is for [`is_held`](Self::is_held) to say.
     pub fn lost_error(&self) -> ClaimError {
         ClaimError::Lost {
-            work_id: self.hold.work_id.clone(),
-            lease_id: self.hold.lease_id.clone(),
+            work_id: self.hold.issued.work_id.clone(),
+            lease_id: self.hold.issued.lease_id.clone(),
         }
     }
 
@@ -117,7 +117,7 @@ impl Claim {
     /// The same for one who has only lent the claim out.
     pub(super) fn release_in_place(&self, reason: ReleaseReason) -> Completion<()> {
         self.let_go();
-        let lease_id = self.hold.lease_id.clone();
+        let lease_id = self.hold.issued.lease_id.clone();
         let actor_id = self.hold.registrar.actor().to_owned();
         self.hold.registrar.release_surely(lease_id, actor_id, reason)
     }
@@ -155,8 +155,8 @@ impl Drop for Claim {
 impl fmt::Debug for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Claim")
-            .field("work_id", &self.hold.work_id)
-            .field("lease_id", &self.hold.lease_id)
+            .field("work_id", &self.hold.issued.work_id)
+            .field("lease_id", &self.hold.issued.lease_id)
             .field("fencing_token", &self.hold.token.get())
             .field("remaining", &self.remaining())
             .finish_non_exhaustive()

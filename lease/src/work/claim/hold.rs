@@ -18,8 +18,8 @@ const SMALLEST_MARGIN: Duration = Duration::from_millis(50);
 
 pub(crate) struct Hold {
     pub(crate) registrar: Registrar,
-    pub(crate) lease_id: String,
-    pub(crate) work_id: String,
+    /// The lease as it was issued, for whoever may not take the lock.
+    pub(crate) issued: Lease,
     pub(crate) token: FencingToken,
     pub(crate) ttl: Duration,
     /// The claim is not renewed beyond this tick.
@@ -64,6 +64,7 @@ impl Hold {
         at_most: Option<Duration>,
     ) -> Self {
         let at_most = at_most.and_then(|most| Some(lease.issued_at_tick?.saturating_add(most)));
+        let issued = lease.clone();
         let mut term = Term {
             give_up: None,
             renew: None,
@@ -72,8 +73,7 @@ impl Hold {
         };
         term.begin(ttl, at_most);
         Self {
-            lease_id: term.lease.lease_id.clone(),
-            work_id: term.lease.work_id.clone(),
+            issued,
             registrar,
             token,
             ttl,
@@ -83,6 +83,9 @@ impl Hold {
     }
 
     pub(crate) fn lease(&self) -> Lease {
+        if self.is_forked() {
+            return self.issued.clone();
+        }
         lock(&self.term).lease.clone()
     }
 

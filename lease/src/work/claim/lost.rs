@@ -50,7 +50,7 @@ impl Drop for Lost {
 impl fmt::Debug for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lost")
-            .field("work_id", &self.hold.work_id)
+            .field("work_id", &self.hold.issued.work_id)
             .finish_non_exhaustive()
     }
 }

@@ -66,7 +66,7 @@ impl Renewer {
         let ending = Arc::downgrade(&hold);
         let renewer = Arc::downgrade(self);
         hold.registrar.core().watch(
-            &hold.lease_id,
+            &hold.issued.lease_id,
             Arc::new(move || {
                 if let (Some(hold), Some(renewer)) = (ending.upgrade(), renewer.upgrade()) {
                     hold.end();
@@ -82,15 +82,15 @@ impl Renewer {
 
     /// Keeps it no longer: it was given back.
     pub(crate) fn let_go(&self, hold: &Hold) {
-        hold.registrar.core().unwatch(&hold.lease_id);
-        let removed = lock(&self.timetable).remove(&hold.lease_id);
+        hold.registrar.core().unwatch(&hold.issued.lease_id);
+        let removed = lock(&self.timetable).remove(&hold.issued.lease_id);
         drop(removed);
     }
 
     /// Something about the hold has changed: look at it at once, if it is still kept.
     fn look_at(&self, hold: &Hold) {
         let mut timetable = lock(&self.timetable);
-        if let Some(hold) = timetable.remove(&hold.lease_id) {
+        if let Some(hold) = timetable.remove(&hold.issued.lease_id) {
             timetable.put_at(0, hold);
         }
         drop(timetable);
@@ -116,7 +116,7 @@ impl Renewer {
                 timetable = self.sleep(timetable, now.until(&until).unwrap_or_default());
                 continue;
             }
-            timetable.remove(&hold.lease_id);
+            timetable.remove(&hold.issued.lease_id);
             match hold.due() {
                 Due::Later(tick) => timetable.put_at(tick.value, hold),
                 Due::Renew { give_up } => {
@@ -148,7 +148,7 @@ impl Renewer {
     fn renew(self: &Arc<Self>, hold: &Arc<Hold>) {
         let renewer = Arc::downgrade(self);
         let registrar = hold.registrar.clone();
-        let (lease_id, ttl, at_most) = (hold.lease_id.clone(), hold.ttl, hold.at_most);
+        let (lease_id, ttl, at_most) = (hold.issued.lease_id.clone(), hold.ttl, hold.at_most);
         let hold = Arc::downgrade(hold);
         registrar.renew_with(lease_id, ttl, at_most, move |answer| {
             let answer = answer.map(|outcome| outcome.leases.into_iter().next_back());
@@ -166,14 +166,15 @@ impl Renewer {
                 let _is_in_time = hold.extend(lease);
             }
             Ok(None) => {}
-            Err(RegistrarError::Lease(error)) => match (&*error, hold.registrar.core().lease(&hold.lease_id))
-            {
-                (LeaseError::RenewalDoesNotExtend { .. }, Some(lease)) => {
-                    hold.correct(lease, hold.ttl / RETRIES);
+            Err(RegistrarError::Lease(error)) => {
+                match (&*error, hold.registrar.core().lease(&hold.issued.lease_id)) {
+                    (LeaseError::RenewalDoesNotExtend { .. }, Some(lease)) => {
+                        hold.correct(lease, hold.ttl / RETRIES);
+                    }
+                    // The rules say that there is nothing left to renew.
+                    _ => hold.end(),
                 }
-                // The rules say that there is nothing left to renew.
-                _ => hold.end(),
-            },
+            }
             Err(_) => hold.retry_after(hold.ttl / RETRIES),
         }
         self.look_at(hold);
@@ -187,8 +188,8 @@ impl Timetable {
     }
 
     fn put_at(&mut self, at: u64, hold: Arc<Hold>) {
-        self.times.insert(hold.lease_id.clone(), at);
-        self.by_time.insert((at, hold.lease_id.clone()), hold);
+        self.times.insert(hold.issued.lease_id.clone(), at);
+        self.by_time.insert((at, hold.issued.lease_id.clone()), hold);
     }
 
     fn remove(&mut self, lease_id: &str) -> Option<Arc<Hold>> {
@@ -199,7 +200,7 @@ impl Timetable {
 
 /// Tells everybody who asked that the claim is lost.
 fn lose(hold: &Hold) {
-    observe::lost(&hold.work_id, &hold.lease_id);
+    observe::lost(&hold.issued.work_id, &hold.issued.lease_id);
     hold.wake_all();
     for callback in hold.take_callbacks() {
         run_apart(callback);

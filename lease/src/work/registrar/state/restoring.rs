@@ -1,0 +1,98 @@
+//! What a checkpoint is made of, and a state from one: a lease that no events lead to is refused.
+
+use std::collections::{BTreeMap, BinaryHeap};
+
+use crate::work::reducer::CheckpointError;
+use crate::work::registrar::calendar::{Calendar, End};
+use crate::work::registrar::closed::Closed;
+use crate::work::registrar::conflicts::Conflicts;
+use crate::work::registrar::index::{Hasher, Table};
+use crate::work::registrar::slab::{Chain, Chained, Slab, Slot};
+use crate::work::registrar::{Lease, LeaseReducerState, LeaseState};
+use crate::work::tick::Tick;
+
+impl LeaseReducerState {
+    /// All leases in order of issue, each with its sign of life.
+    pub(in super::super) fn signs_of_life(&self) -> impl ExactSizeIterator<Item = (&Lease, Option<u64>)> {
+        self.slots()
+            .into_iter()
+            .map(|slot| (&slot.lease, slot.sign_of_life))
+    }
+
+    /// The active leases in order of issue, each with its sign of life.
+    pub(in super::super) fn active_signs_of_life(&self) -> impl Iterator<Item = (&Lease, Option<u64>)> {
+        let keys = self.slab.keys(self.active, Chained::Active);
+        keys.map(|key| (&self.slab[key].lease, self.slab[key].sign_of_life))
+    }
+
+    /// The work items that stay closed, in alphabetical order.
+    pub(in super::super) fn closed(&self) -> Vec<(&str, &Tick)> {
+        self.closed.all()
+    }
+
+    /// No leases yet, and room for so many.
+    pub(in super::super) fn with_capacity(leases: usize) -> Self {
+        Self {
+            slab: Slab::default(),
+            hasher: Hasher::default(),
+            by_id: Table::with_capacity(leases),
+            active_by_work: Table::with_capacity(leases),
+            by_actor: Table::default(),
+            by_session: BTreeMap::new(),
+            active: Chain::EMPTY,
+            due: BTreeMap::new(),
+            entered_last: None,
+            wall: Calendar::new(End::Wall),
+            ended: BinaryHeap::new(),
+            released: 0,
+            expired: 0,
+            revoked: 0,
+            closed: Closed::default(),
+            conflicts: Conflicts::default(),
+            last_token: 0,
+        }
+    }
+
+    /// Adds a lease as it was.
+    ///
+    /// # Errors
+    ///
+    /// When no events lead to it.
+    pub(in super::super) fn restore(
+        &mut self,
+        lease: Lease,
+        sign_of_life: Option<u64>,
+    ) -> Result<(), CheckpointError> {
+        let is_active = lease.state == LeaseState::Active;
+        let objection = if lease.fencing_token <= self.last_token {
+            "a token does not rise"
+        } else if self.get(&lease.lease_id).is_some() {
+            "two leases have one id"
+        } else if is_active && self.has_active_lease(&lease.work_id) {
+            "two active leases are on one work item"
+        } else if is_active == lease.terminated_at.is_some()
+            || lease.terminated_at.is_some_and(|ended| ended > lease.expires_at)
+            || lease.expires_at <= lease.issued_at
+            || !is_active && sign_of_life.is_some()
+        {
+            "a lease's times do not fit"
+        } else {
+            self.last_token = lease.fencing_token;
+            self.index(Slot::new(lease, sign_of_life));
+            return Ok(());
+        };
+        Err(CheckpointError::body(objection))
+    }
+
+    pub(in super::super) fn restore_last_token(&mut self, token: u64) -> Result<(), CheckpointError> {
+        if token < self.last_token {
+            return Err(CheckpointError::body("a token is above the last one"));
+        }
+        self.last_token = token;
+        Ok(())
+    }
+
+    pub(in super::super) fn close(&mut self, work_id: &str, until: Tick) {
+        self.closed.close(work_id, until);
+    }
+}
