@@ -10,8 +10,8 @@ pub(crate) mod section;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lease::{ClockId, EventRecord, Tick};
 use lease::ledger::{Head, Ledger, LedgerError, NewRecord};
+use lease::{ClockId, EventRecord, Tick};
 
 /// One test for each promise; `$open` gives a fresh ledger with this patience, and what keeps it alive.
 macro_rules! suite {

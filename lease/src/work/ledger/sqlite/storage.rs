@@ -1,96 +1,28 @@
-//! The tables, and the SQL about records.
+//! The SQL about records.
 //!
-//! Unsigned numbers are stored as the signed ones with the same bits, so the whole range of `u64` fits. The triggers
-//! refuse to change a row, also by way of `INSERT OR REPLACE`, and to remove one that was not sealed; they stop
-//! accidents, while the chain tells of what was done on purpose.
+//! Unsigned numbers are stored as the signed ones with the same bits, so the whole range of `u64` fits.
 
-use std::{path::Path, time::Duration};
+mod log;
+mod schema;
 
-use rusqlite::{
-    Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, config::DbConfig, hooks::Wal, params,
-    types::FromSql,
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params, types::FromSql};
+
+pub(super) use self::{
+    log::{Reach, checkpoint, watch_log},
+    schema::{Role, check_version, connect, establish, is_blank, switch_to_log},
 };
-
-use super::{origin::Origin, seals};
-use crate::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering::Relaxed},
+use super::seals;
+use crate::work::{
+    event::EventRecord,
+    ledger::{
+        Fault, Head, LedgerError, NewRecord,
+        chain::{Entry, link, sound},
+        epoch,
     },
-    work::{
-        event::EventRecord,
-        ledger::{
-            Fault, Head, LedgerError, NewRecord,
-            chain::{Entry, link, sound},
-            epoch,
-        },
-        tick::{ClockId, Tick},
-    },
+    tick::{ClockId, Tick},
 };
-
-/// Marks the file as ours: `LEAS`.
-const APPLICATION_ID: i32 = 0x4C45_4153;
-
-/// The newest format this code reads, and the one it writes.
-const FORMAT: i32 = 1;
-
-/// The first SQLite in which a checkpoint that races a restart of the log cannot lose commits.
-const OLDEST_SQLITE: i32 = 3_051_003;
-
-const SCHEMA: &str = "
-CREATE TABLE events (
-    sequence INTEGER PRIMARY KEY,
-    previous_hash BLOB NOT NULL,
-    hash BLOB NOT NULL,
-    event_type TEXT NOT NULL,
-    session_id TEXT NOT NULL,
-    actor_id TEXT NOT NULL,
-    payload BLOB NOT NULL,
-    wall INTEGER NOT NULL,
-    tick INTEGER,
-    tick_rate INTEGER,
-    tick_clock BLOB,
-    unique_key TEXT
-) STRICT;
-CREATE TABLE unique_keys (
-    key TEXT PRIMARY KEY,
-    sequence INTEGER NOT NULL
-) WITHOUT ROWID, STRICT;
-CREATE TABLE meta (
-    name TEXT PRIMARY KEY,
-    value ANY NOT NULL
-) WITHOUT ROWID, STRICT;
-CREATE TABLE seals (
-    last INTEGER PRIMARY KEY,
-    first INTEGER NOT NULL,
-    hash BLOB NOT NULL
-) STRICT;
-CREATE TRIGGER events_only_grow BEFORE INSERT ON events
-    WHEN NEW.sequence IS NOT
-        max((SELECT coalesce(max(sequence), 0) FROM events), (SELECT coalesce(max(last), 0) FROM seals)) + 1
-    BEGIN SELECT RAISE(ABORT, 'a ledger only grows'); END;
-CREATE TRIGGER events_never_change BEFORE UPDATE ON events
-    BEGIN SELECT RAISE(ABORT, 'a ledger only grows'); END;
-CREATE TRIGGER events_leave_once_sealed BEFORE DELETE ON events
-    WHEN OLD.sequence > (SELECT coalesce(max(last), 0) FROM seals)
-    BEGIN SELECT RAISE(ABORT, 'a ledger only grows'); END;
-CREATE TRIGGER unique_keys_only_grow BEFORE INSERT ON unique_keys
-    WHEN EXISTS (SELECT 1 FROM unique_keys WHERE key = NEW.key)
-    BEGIN SELECT RAISE(ABORT, 'a unique key is used once'); END;
-CREATE TRIGGER unique_keys_never_change BEFORE UPDATE ON unique_keys
-    BEGIN SELECT RAISE(ABORT, 'a unique key is used once'); END;
-CREATE TRIGGER unique_keys_never_leave BEFORE DELETE ON unique_keys
-    BEGIN SELECT RAISE(ABORT, 'a unique key is used once'); END;
-CREATE TRIGGER seals_only_grow BEFORE INSERT ON seals
-    WHEN NEW.first IS NOT (SELECT coalesce(max(last), 0) + 1 FROM seals)
-        OR NEW.last < NEW.first
-        OR NOT EXISTS (SELECT 1 FROM events WHERE sequence = NEW.last AND hash = NEW.hash)
-    BEGIN SELECT RAISE(ABORT, 'seals only grow'); END;
-CREATE TRIGGER seals_never_change BEFORE UPDATE ON seals
-    BEGIN SELECT RAISE(ABORT, 'seals only grow'); END;
-CREATE TRIGGER seals_never_leave BEFORE DELETE ON seals
-    BEGIN SELECT RAISE(ABORT, 'seals only grow'); END;
-";
 
 /// The columns of `events` in the order in which this file reads and writes them.
 macro_rules! columns {
@@ -119,139 +51,6 @@ const INSERT: &str = concat!(
     columns!(),
     ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
 );
-
-/// What a connection is for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    /// Makes the database if there is none.
-    Create,
-    Write,
-    Read,
-    /// Reads without anything that is written being needed for it.
-    Look,
-}
-
-/// Refuses to work with an SQLite that can lose commits.
-pub(super) fn check_version(number: i32) -> Result<(), LedgerError> {
-    if number >= OLDEST_SQLITE {
-        Ok(())
-    } else {
-        Err(LedgerError::OldSqlite {
-            found: number,
-            needed: OLDEST_SQLITE,
-        })
-    }
-}
-
-/// A connection to the database at `path`, set up so that nothing happens behind our back: no checkpoint while
-/// committing or closing, no memory map, no schema tricks.
-pub(super) fn connect(path: &Path, role: Role, patience: Duration) -> Result<Connection, LedgerError> {
-    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | OpenFlags::SQLITE_OPEN_NOFOLLOW
-        | OpenFlags::SQLITE_OPEN_EXRESCODE
-        | match role {
-            Role::Create => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
-            Role::Write | Role::Read => OpenFlags::SQLITE_OPEN_READ_WRITE,
-            Role::Look => OpenFlags::SQLITE_OPEN_READ_ONLY,
-        };
-    let set_up = || -> rusqlite::Result<Connection> {
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(patience)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-        connection.pragma_update(None, "mmap_size", 0)?;
-        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-        connection.pragma_update(None, "synchronous", "NORMAL")?;
-        connection.pragma_update(None, "query_only", matches!(role, Role::Read | Role::Look))?;
-        Ok(connection)
-    };
-    set_up().map_err(|error| LedgerError::from_sqlite("open the database", path, error))
-}
-
-/// Writes the tables into a blank database, or checks those which are there. Called under
-/// the gate.
-pub(super) fn establish(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> {
-    if is_blank(connection, path)? {
-        create(connection, path)?;
-    }
-    Ok(())
-}
-
-/// Whether there is nothing in a database yet; if there is, the tables are ours and unaltered.
-pub(super) fn is_blank(connection: &Connection, path: &Path) -> Result<bool, LedgerError> {
-    let failed = |error| LedgerError::from_sqlite("read the schema", path, error);
-    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
-    let application = pragma("application_id").map_err(failed)?;
-    let format = pragma("user_version").map_err(failed)?;
-    let found = schema_of(connection).map_err(failed)?;
-    let foreign = |reason: &str| {
-        Err(LedgerError::NotALedger {
-            path: path.into(),
-            reason: reason.to_owned(),
-        })
-    };
-    if application == 0 && format == 0 && found.is_empty() {
-        return Ok(true);
-    }
-    if application != APPLICATION_ID {
-        return foreign("the database is another program's");
-    }
-    if format > FORMAT {
-        return Err(LedgerError::NewerFormat {
-            found: format,
-            supported: FORMAT,
-        });
-    }
-    let expected = || -> rusqlite::Result<_> {
-        let blank = Connection::open_in_memory()?;
-        blank.execute_batch(SCHEMA)?;
-        schema_of(&blank)
-    };
-    if format != FORMAT || found != expected().map_err(failed)? {
-        return foreign("its tables or triggers were altered");
-    }
-    let mode: String = connection
-        .pragma_query_value(None, "journal_mode", |row| row.get(0))
-        .map_err(failed)?;
-    if mode != "wal" {
-        return foreign("its journal mode was changed");
-    }
-    Ok(false)
-}
-
-fn create(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> {
-    let failed = |error| LedgerError::from_sqlite("create the tables", path, error);
-    switch_to_log(connection).map_err(failed)?;
-    let origin = Origin::of(path)?;
-    let mut fill = || {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(SCHEMA)?;
-        transaction.execute("INSERT INTO meta (name, value) VALUES ('epoch', 0)", [])?;
-        origin.remember(&transaction)?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", FORMAT)?;
-        transaction.commit()
-    };
-    fill().map_err(failed)
-}
-
-/// Has the database keep a write-ahead log. The statement answers first and writes afterwards: only past its answer is
-/// it told that this failed.
-pub(super) fn switch_to_log(connection: &Connection) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
-    let mut answers = statement.query([])?;
-    while answers.next()?.is_some() {}
-    Ok(())
-}
-
-/// Every statement that made something, in the order of names.
-fn schema_of(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    connection
-        .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")?
-        .query_map([], |row| row.get(0))?
-        .collect()
-}
 
 /// A position in the ledger; what was never one is refused, so that nobody counts on from it.
 pub(super) fn position(row: &Row<'_>, index: usize) -> rusqlite::Result<u64> {
@@ -501,69 +300,4 @@ pub(super) fn raise_epoch(connection: &mut Connection, path: &Path) -> Result<u3
         .map_err(failed)?;
     transaction.commit().map_err(failed)?;
     Ok(raised)
-}
-
-/// After each commit on this connection, keeps in `log` how many pages the log has.
-pub(super) fn watch_log(
-    connection: &mut Connection,
-    path: &Path,
-    log: Arc<AtomicI64>,
-) -> Result<(), LedgerError> {
-    let keep = move |_: &mut Wal, pages: i32| {
-        log.store(pages.into(), Relaxed);
-        Ok(())
-    };
-    let watched = connection.wal_hook(Some(keep));
-    watched.map_err(|error| LedgerError::from_sqlite("watch the log", path, error))
-}
-
-/// How far a checkpoint goes.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Reach {
-    /// Moves nothing, only looks.
-    Look,
-    /// Moves as much of the log into the database as readers and writers allow.
-    Beside,
-    /// Moves all of it, so that the next writer begins at the log's start again. The file keeps its length: writing
-    /// over what is there syncs faster than making it longer.
-    Whole,
-}
-
-/// What a checkpoint left.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Log {
-    /// Whether somebody was in the way.
-    pub(super) is_busy: bool,
-    /// How many pages the log has.
-    pub(super) pages: i64,
-}
-
-/// Moves the log into the database.
-pub(super) fn checkpoint(connection: &Connection, reach: Reach) -> rusqlite::Result<Log> {
-    let mode = match reach {
-        Reach::Look => "NOOP",
-        Reach::Beside => "PASSIVE",
-        Reach::Whole => "RESTART",
-    };
-    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
-        Ok(Log {
-            is_busy: row.get(0)?,
-            pages: row.get(1)?,
-        })
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_sqlite_that_can_lose_commits_is_refused() {
-        assert!(check_version(3_051_003).is_ok());
-        assert!(matches!(
-            check_version(3_051_002),
-            Err(LedgerError::OldSqlite { found: 3_051_002, .. })
-        ));
-        assert!(check_version(rusqlite::version_number()).is_ok());
-    }
 }
