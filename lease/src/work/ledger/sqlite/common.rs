@@ -191,23 +191,31 @@ impl Common {
     /// that failed may have been a checkpoint's, and the next one, which would be believed, gives the log up.
     fn settle(&self, patience: Duration) -> Result<(), LedgerError> {
         let failed = |error: io::Error| LedgerError::from(Failure::Sync(error.to_string()));
-        let connection = storage::connect(&self.database, Role::Write, patience)?;
-        let checkpoint = |reach| {
-            let moved = storage::checkpoint(&connection, reach);
+        let lost = |what: &str| {
+            failed(io::Error::other(format!(
+                "memory has lost what was in the log, {what}; \
+                 who opens the ledger when nobody has it open gets what is left"
+            )))
+        };
+        let checkpoint = |connection: &Connection, reach| {
+            let moved = storage::checkpoint(connection, reach);
             moved.map_err(|error| LedgerError::from_sqlite("checkpoint", &self.database, error))
         };
-        let known = checkpoint(Reach::Look)?.pages;
+        let looked = storage::connect(&self.database, Role::Write, patience).and_then(|connection| {
+            let known = checkpoint(&connection, Reach::Look)?.pages;
+            Ok((connection, known))
+        });
+        let (connection, known) = looked.map_err(|error| match error {
+            LedgerError::Damaged { reason, .. } | LedgerError::NotALedger { reason, .. } => lost(&reason),
+            error => error,
+        })?;
         let whole = frames::whole(&self.directory.open(directory::WAL, false)?).map_err(failed)?;
         if whole < known {
-            let reason = format!(
-                "memory has lost what was in the log, {whole} of {known} pages are whole; \
-                 who opens the ledger when nobody has it open gets what is left"
-            );
-            return Err(failed(io::Error::other(reason)));
+            return Err(lost(&format!("{whole} of {known} pages are whole")));
         }
         // The first sync may only be told of the old error.
-        if checkpoint(Reach::Beside)
-            .or_else(|_| checkpoint(Reach::Beside))?
+        if checkpoint(&connection, Reach::Beside)
+            .or_else(|_| checkpoint(&connection, Reach::Beside))?
             .is_busy
         {
             return Err(failed(io::Error::other("somebody else is moving the log")));
