@@ -24,6 +24,7 @@ macro_rules! suite {
             append::what_the_caller_puts_into_the_ledgers_columns_is_ignored,
             read::reading_starts_after_and_stops_at_the_limit,
             read::reading_past_the_end_gives_nothing,
+            read::the_version_changes_with_what_is_appended_and_not_with_reading,
             append::each_record_links_to_the_one_before_it,
             append::equal_histories_have_equal_heads,
             append::an_append_behind_a_stale_head_changes_nothing,

@@ -27,6 +27,19 @@ pub(crate) fn reading_past_the_end_gives_nothing(ledger: &Shared) {
     }
 }
 
+pub(crate) fn the_version_changes_with_what_is_appended_and_not_with_reading(ledger: &Shared) {
+    let mut seen = ledger.version().unwrap().unwrap();
+    for _ in 0..3 {
+        filled(ledger, 2);
+        let now = ledger.version().unwrap().unwrap();
+        assert_ne!(now, seen);
+        content(ledger);
+        ledger.sync().unwrap();
+        assert_eq!(ledger.version().unwrap(), Some(now));
+        seen = now;
+    }
+}
+
 pub(crate) fn reading_goes_on_while_a_section_is_held(ledger: &Shared) {
     let mut head = filled(ledger, 1);
     let mut section = ledger.enter().unwrap();

@@ -253,6 +253,10 @@ impl Ledger for MemoryLedger {
         seals.collect::<Result<_, _>>().map_err(failed)
     }
 
+    fn version(&self) -> Result<Option<u64>, LedgerError> {
+        Ok(Some(lock(&self.state).head().sequence))
+    }
+
     fn checkpoints(&self, name: &str) -> Result<Vec<u64>, LedgerError> {
         let state = lock(&self.state);
         let kept = state.checkpoints.get(name);

@@ -99,6 +99,17 @@ pub trait Ledger: Send + Sync {
     /// [`LedgerError`] when the storage cannot be read.
     fn read(&self, after: u64, limit: usize) -> Result<Vec<EventRecord>, LedgerError>;
 
+    /// A number that changes with every record that is appended, also by another process, for those who would otherwise
+    /// read again and again to find nothing new. It says nothing else, and may change for nothing. `None` where asking
+    /// costs as much as reading, as here.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`] when the storage cannot be read.
+    fn version(&self) -> Result<Option<u64>, LedgerError> {
+        Ok(None)
+    }
+
     /// Takes the ledger's write section: until it is dropped nobody else's append, here or in another process, comes
     /// between what the holder reads and what it appends.
     ///

@@ -35,6 +35,7 @@ pub(crate) fn run(core: &Core) {
     let mut holders = Holders::default();
     let mut owed = Owed::default();
     let mut was_busy = false;
+    let mut seen = None;
     loop {
         let nap = match (lines.is_empty(), was_busy) {
             (true, _) => owed.nap(),
@@ -49,7 +50,7 @@ pub(crate) fn run(core: &Core) {
             lines.join(queued);
         }
         // Whoever waits has come before whoever only tries.
-        let mut todo = core.whose_turn_it_is(&mut lines, &mut holders);
+        let mut todo = core.whose_turn_it_is(&mut lines, &mut holders, &mut seen);
         todo.extend(prompt);
         todo.extend(owed.due(is_closed));
         was_busy = !todo.is_empty();
@@ -220,12 +221,17 @@ impl Core {
 
     /// Takes those out of the lines whose work item may be free, and those who have waited long enough: they get a
     /// last try.
-    fn whose_turn_it_is(&self, lines: &mut WaitList<Queued>, holders: &mut Holders) -> Vec<Queued> {
+    fn whose_turn_it_is(
+        &self,
+        lines: &mut WaitList<Queued>,
+        holders: &mut Holders,
+        seen: &mut Option<u64>,
+    ) -> Vec<Queued> {
         if lines.is_empty() {
             return Vec::new();
         }
         drop(lines.take_if(|waiter| waiter.reply.is_withdrawn()));
-        if let Err(error) = self.catch_up() {
+        if let Err(error) = self.catch_up_since(seen) {
             for waiter in lines.take_if(|_| true) {
                 waiter.reply.answer(Err(error.clone()));
             }
@@ -239,6 +245,17 @@ impl Core {
             next.push(late);
         }
         next
+    }
+
+    /// Catches up if the ledger is another than when it was seen last.
+    fn catch_up_since(&self, seen: &mut Option<u64>) -> Result<(), RegistrarError> {
+        // Asked for first: what is appended after that is caught up with the next time.
+        let version = self.ledger.version()?;
+        if version.is_none() || version != *seen {
+            self.catch_up()?;
+            *seen = version;
+        }
+        Ok(())
     }
 
     /// Does the commands, or lets them wait for their work item; returns what could not be given back.

@@ -289,6 +289,11 @@ impl Ledger for SqliteLedger {
         seals::records(&*self.reader()?, &self.shared.common.database, after, limit)
     }
 
+    fn version(&self) -> Result<Option<u64>, LedgerError> {
+        let version = storage::version(&*self.reader()?);
+        Ok(Some(version.map_err(self.failed("look for new records"))?))
+    }
+
     fn enter(&self) -> Result<Box<dyn Section + '_>, LedgerError> {
         Ok(Box::new(self.section()?))
     }

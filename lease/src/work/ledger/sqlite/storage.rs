@@ -282,6 +282,13 @@ fn insert(connection: &Connection, entry: &Entry) -> rusqlite::Result<()> {
         .map(drop)
 }
 
+/// Changes with every commit on another connection, here or in another process.
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached("PRAGMA data_version")?
+        .query_row([], |row| Ok(row.get::<_, i64>(0)?.cast_unsigned()))
+}
+
 pub(super) fn epoch(connection: &Connection) -> rusqlite::Result<u32> {
     connection
         .prepare_cached("SELECT value FROM meta WHERE name = 'epoch'")?

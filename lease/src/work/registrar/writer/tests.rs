@@ -21,6 +21,9 @@ struct Watched {
     inside: AtomicU64,
     outside: AtomicU64,
     first: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
+    /// How often it was read, and how often somebody asked whether that is worth it.
+    reads: AtomicU64,
+    asked: AtomicU64,
 }
 
 struct WatchedSection<'a> {
@@ -55,7 +58,13 @@ impl Ledger for Watched {
     }
 
     fn read(&self, after: u64, limit: usize) -> Result<Vec<EventRecord>, LedgerError> {
+        self.reads.fetch_add(1, SeqCst);
         self.ledger.read(after, limit)
+    }
+
+    fn version(&self) -> Result<Option<u64>, LedgerError> {
+        self.asked.fetch_add(1, SeqCst);
+        self.ledger.version()
     }
 
     fn enter(&self) -> Result<Box<dyn Section + '_>, LedgerError> {
@@ -330,4 +339,27 @@ fn a_key_that_was_retired_at_the_last_moment_signs_nothing_more() {
     assert!(issued.is_err(), "{issued:?}");
     assert!(!registrar.query(|state| state.has_active_lease("work")).unwrap());
     assert_all_agree(&watched, &registrar, 0);
+}
+
+#[test]
+fn whoever_waits_reads_only_what_was_appended() {
+    let (watched, registrar, other) = two();
+    let held = other.issue("work", TTL).wait().unwrap();
+    let waiting = registrar.claim_timeout("work", TTL, TTL);
+    let watch = |times| {
+        let until = watched.asked.load(SeqCst) + times;
+        while watched.asked.load(SeqCst) < until {
+            crate::sync::thread::yield_now();
+        }
+    };
+    watch(3);
+    let reads = watched.reads.load(SeqCst);
+    watch(10);
+    assert_eq!(watched.reads.load(SeqCst), reads);
+    other
+        .release(held.lease_id, ReleaseReason::Completed)
+        .wait()
+        .unwrap();
+    drop(waiting.wait().unwrap());
+    assert!(watched.reads.load(SeqCst) > reads);
 }
