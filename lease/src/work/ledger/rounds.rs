@@ -200,15 +200,16 @@ mod tests {
     }
 
     #[test]
-    #[cfg(not(loom))]
-    fn after_a_failed_round_there_is_no_other() {
-        let rounds = Rounds::new();
-        rounds.join(|| Ok(())).unwrap();
-        assert_eq!(rounds.join(|| Err("worn out")), Err("worn out"));
-        assert_eq!(rounds.join(|| unreachable!("a second try")), Err("worn out"));
-        rounds.fail("later");
-        assert_eq!(rounds.check(), Err("worn out"));
-        rounds.restore();
-        rounds.join(|| Ok(())).unwrap();
+    fn loom_after_a_failed_round_there_is_no_other_until_it_is_restored() {
+        model(|| {
+            let rounds = Rounds::new();
+            rounds.join(|| Ok(())).unwrap();
+            assert_eq!(rounds.join(|| Err("worn out")), Err("worn out"));
+            assert_eq!(rounds.join(|| unreachable!("a second try")), Err("worn out"));
+            rounds.fail("later");
+            assert_eq!(rounds.check(), Err("worn out"));
+            rounds.restore();
+            rounds.join(|| Ok(())).unwrap();
+        });
     }
 }
