@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use super::error::AcquireError;
 use super::segment::SlotPtr;
-use super::shared::Shared;
 use super::strong::StrongLease;
 use super::unique::UniqueLease;
 use super::wait::{Ticket, Wake};
@@ -217,20 +216,19 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     ///
     /// As [`try_acquire`](Self::try_acquire), without calling `make`.
     pub fn try_acquire_recycled(&self, make: impl FnOnce() -> T) -> Result<StrongLease<T>, AcquireError> {
-        if self.is_closed() {
-            return Err(AcquireError::Closed);
-        }
-        let slot = match self.shared().and_then(Shared::take_kept) {
+        // `Relaxed`, as in `take`.
+        let slot = match magazine::pop(magazine::keeping(self.tag.load(Ordering::Relaxed))) {
             Some(slot) => slot,
-            None => self.take_any()?,
+            None => self.take_kept_slowly()?,
         };
         // SAFETY: the pool exists, so its segments do.
         let word = unsafe { slot.word() };
         if word.read().is_kept() {
-            word.unkeep();
-        } else {
-            self.fill(slot, make);
+            word.publish_kept();
+            // SAFETY: the slot holds a payload, and the published strong count is this lease's.
+            return Ok(unsafe { StrongLease::from_slot(slot) });
         }
+        self.fill(slot, make);
         // SAFETY: the slot holds a payload.
         Ok(unsafe { Self::publish(slot) })
     }
@@ -279,6 +277,20 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
         self.vacate(slot);
         mem::forget(unused);
         Ok(slot)
+    }
+
+    /// A free slot, owned by the caller, rather one that keeps a payload.
+    #[cold]
+    #[inline(never)]
+    fn take_kept_slowly(&self) -> Result<SlotPtr, AcquireError> {
+        if self.options.recycling.is_some()
+            && !self.is_closed()
+            && let Some(shared) = self.shared()
+            && let Some(slot) = magazine::take_kept(shared)
+        {
+            return Ok(slot);
+        }
+        self.take_any()
     }
 
     /// A free slot, owned by the caller, which may keep a payload.

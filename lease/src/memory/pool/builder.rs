@@ -49,7 +49,10 @@ impl<T> PoolBuilder<T> {
     ///
     /// If `reset` panics, the payload is destroyed, its slot is freed, and the panic goes on as one from a destructor.
     /// Kept payloads are destroyed when the pool is dropped, shut down or shrunk, or when their slot is needed for
-    /// another value. A recycling pool has no per-thread caches.
+    /// another value.
+    ///
+    /// Each thread of an unbounded pool has the payloads it released last at hand, at most 512, for itself; the others, and
+    /// all at its end, go where every thread finds them. A [bounded](Self::capacity) pool has all of them in one place.
     ///
     /// ```
     /// use lease::{Pool, UniqueLease};
@@ -150,7 +153,7 @@ impl<T> PoolBuilder<T> {
         };
         Ok(Options {
             capacity: self.capacity,
-            magazine: if self.capacity.is_some() || self.recycle.is_some() {
+            magazine: if self.capacity.is_some() {
                 0
             } else {
                 magazine::LARGEST

@@ -235,6 +235,18 @@ impl ControlWord {
         self.0.store(word.0 - FREE + STRONG_ONE, Ordering::Release);
     }
 
+    /// Free, with a payload → one strong lease, by the slot's owner. `Release` as in [`Self::publish`].
+    #[inline]
+    pub(super) fn publish_kept(&self) {
+        let word = Word(self.0.load(Ordering::Relaxed));
+        debug_assert_eq!(
+            word.0 & COUNT_AND_FLAGS,
+            FREE | KEPT,
+            "a free slot with a payload"
+        );
+        self.0.store(word.0 - FREE - KEPT + STRONG_ONE, Ordering::Release);
+    }
+
     /// Free → held by one owner without leases, to be shared or returned later.
     #[inline]
     pub(super) fn reserve(&self) {
@@ -242,10 +254,10 @@ impl ControlWord {
         self.0.store(word.0 - FREE, Ordering::Relaxed);
     }
 
-    /// Free → held by one owner, with weak leases already. `Release`: they may be used on other threads at once.
+    /// Free → held by one owner, with weak leases already. `Relaxed`: whoever uses one of them got it from the owner.
     pub(super) fn reserve_with_weak(&self) {
         let word = self.free_word();
-        self.0.store(word.0 - FREE + HAS_WEAK, Ordering::Release);
+        self.0.store(word.0 - FREE + HAS_WEAK, Ordering::Relaxed);
     }
 
     /// The word of a slot that is free, keeps nothing, and belongs to the caller.
@@ -351,7 +363,9 @@ impl ControlWord {
     /// Sets `HAS_WEAK`; true for the one caller who set it. By a holder of a strong lease (or the sole owner), after
     /// adding to the weak count.
     ///
-    /// `AcqRel`: whoever finds the flag set also finds the count that goes with it.
+    /// `AcqRel`: whoever finds the flag set, also by setting it in vain, finds the count that goes with it, and adds to and
+    /// takes from that. (Of this the models see only what a plain load of the count sees: loom orders the steps of all
+    /// threads on one atomic as it runs them.)
     pub(super) fn mark_weak(&self) -> bool {
         !Word(self.0.fetch_or(HAS_WEAK, Ordering::AcqRel)).has_weak()
     }
@@ -359,7 +373,7 @@ impl ControlWord {
     /// Held by one owner → free in the next generation, unless there is none or the pool is gone. `seen` is the word as the
     /// owner has last seen it, since it became one.
     ///
-    /// `Release` pairs with [`Self::read`] and [`Self::orphan`]: whoever sees the slot free sees its owner done with it.
+    /// `Release` pairs with [`Self::read`]: whoever sees the slot free sees its owner done with it.
     ///
     /// False, and nothing happened, where it takes more than that: see [`Self::give_back`].
     ///
@@ -376,6 +390,25 @@ impl ControlWord {
         };
         self.overwrite(after);
         true
+    }
+
+    /// Held by one owner, without weak leases and with a payload that was reset → free and kept, in the next generation.
+    /// False, and nothing happened, where it takes more than that. `seen` as in [`Self::give_back_plain`].
+    ///
+    /// `Release` pairs with [`Self::read`]: whoever destroys the payload, where the pool ends or shrinks, sees its reset.
+    ///
+    /// One step: a pool that ends must either find the slot free, and destroy the payload, or leave it to the caller.
+    #[inline]
+    pub(super) fn give_back_kept(&self, seen: Word) -> bool {
+        if !seen.is_plain() {
+            return false;
+        }
+        let Some(after) = seen.next_generation() else {
+            return false;
+        };
+        self.0
+            .compare_exchange(seen.0, after.0 | KEPT, Ordering::Release, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Held by one owner → free in the next generation, unless there is none or the pool is gone. `seen` as in
@@ -434,9 +467,11 @@ impl ControlWord {
         }
     }
 
-    /// Marks the slot as outliving its pool. `Acquire` pairs with [`Self::give_back`].
+    /// Marks the slot as outliving its pool. `Relaxed`: what is done because of the answer, to a payload that is kept or to
+    /// the segment, is done after another [`Self::read`]; and those who find the mark go to the store's lock, under which
+    /// this is.
     pub(super) fn orphan(&self) -> Orphaned {
-        if Word(self.0.fetch_or(ORPHAN, Ordering::AcqRel)).is_free() {
+        if Word(self.0.fetch_or(ORPHAN, Ordering::Relaxed)).is_free() {
             Orphaned::Idle
         } else {
             Orphaned::InUse

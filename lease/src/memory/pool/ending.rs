@@ -1,5 +1,6 @@
 //! How a pool ends or gives memory back: dropped with leases left, shut down, shrunk.
 
+use std::cell::Cell;
 use std::iter;
 use std::mem;
 use std::ptr::NonNull;
@@ -7,7 +8,7 @@ use std::ptr::NonNull;
 use super::control_word::Orphaned;
 use super::error::ShutdownError;
 use super::recycle::Recycling;
-use super::segment::{self, Segment, SlotPtr};
+use super::segment::{self, Segment};
 use super::shared::Shared;
 use super::store::{Orphans, Store};
 use super::{magazine, registry};
@@ -18,7 +19,7 @@ impl Shared {
     /// The pool value is gone: marks what is in use, and ends the storage if nothing is.
     pub(super) fn orphan(&'static self) {
         let mut store = self.store();
-        let id = self.id();
+        let tag = self.tag();
         self.set_id(0);
         self.shelves.close();
         let mut in_use = 0;
@@ -32,7 +33,7 @@ impl Shared {
         // This call is one of those that the storage waits for: the payloads that are kept end here, while their type is
         // sure to be alive.
         in_use += 1;
-        store.orphans = Some(Orphans { id, in_use });
+        store.orphans = Some(Orphans { tag, in_use });
         let recycling = store.options.recycling;
         drop(store);
         let done = scopeguard::guard((), |()| self.count_down(self.store(), 1));
@@ -111,13 +112,28 @@ impl Shared {
     ///
     /// The caller has the pool value to itself.
     pub(super) unsafe fn shrink(&'static self) -> usize {
-        magazine::settle(self);
         let recycling = self.store().options.recycling;
         if let Some(recycling) = recycling {
             // SAFETY: the pool value keeps the type alive, and the caller keeps others from taking slots.
             unsafe { self.discard_kept(recycling) };
         }
-        let mut store = self.store();
+        let mut store = loop {
+            magazine::settle(self);
+            let mut store = self.store();
+            // What was released meanwhile, by the destructors or on other threads. Its slots must not go with a payload.
+            let Some(slot) = store.kept.pop() else {
+                break store;
+            };
+            store.free.push(slot);
+            drop(store);
+            // SAFETY: the segments stay as long as this has not looked for those to give back.
+            if unsafe { slot.word() }.read().is_kept()
+                && let Some(recycling) = recycling
+            {
+                // SAFETY: the slot is free, and the caller keeps others from taking it; the pool value keeps the type alive.
+                unsafe { recycling.discard(slot) };
+            }
+        };
         if store.is_idle() {
             // SAFETY: every slot is free, and payloads that were kept are destroyed; the caller has the pool to itself.
             return unsafe { self.free_all(store) };
@@ -131,17 +147,19 @@ impl Shared {
         unsafe { free_segments(iter::from_fn(next).take(empty), strategy) }
     }
 
-    /// Destroys all payloads that free slots keep, also those that come to be kept meanwhile. If a destructor panics, the
+    /// Destroys all payloads that free slots keep, whichever list or magazine the slots are in. If a destructor panics, the
     /// others run all the same.
     ///
     /// # Safety
     ///
-    /// The type of the payloads is alive, and the pool's storage stays.
+    /// The type of the payloads is alive, the pool's storage stays, and nobody takes slots.
     unsafe fn discard_kept(&'static self, recycling: Recycling) {
         // Dropped after a panic too, and then goes on with the rest.
         let kept = KeptPayloads {
             shared: self,
             recycling,
+            segment: Cell::new(0),
+            slot: Cell::new(0),
         };
         kept.destroy_all();
     }
@@ -169,28 +187,34 @@ unsafe fn free_segments(
     bytes
 }
 
-/// The payloads that the free slots of a pool keep; dropping this destroys them.
+/// The payloads that the free slots of a pool keep, from some slot on; dropping this destroys them.
 struct KeptPayloads {
     shared: &'static Shared,
     recycling: Recycling,
-}
-
-/// A slot that goes back when this is dropped.
-struct Emptied {
-    shared: &'static Shared,
-    slot: SlotPtr,
+    segment: Cell<usize>,
+    /// In that segment.
+    slot: Cell<usize>,
 }
 
 impl KeptPayloads {
     fn destroy_all(&self) {
-        while let Some(slot) = self.shared.take_kept() {
-            let _emptied = Emptied {
-                shared: self.shared,
-                slot,
-            };
-            // SAFETY: the slot is ours; that the type is alive is the duty of `discard_kept`'s caller. Lists of kept slots
-            // hold slots that keep a payload: whoever destroys one puts the slot elsewhere.
-            unsafe { self.recycling.discard(slot) };
+        while let Some(segment) = self.shared.segment(self.segment.get()) {
+            // SAFETY: the storage stays; that is the duty of `discard_kept`'s caller.
+            let slots = unsafe { segment.as_ref() }.slots();
+            while self.slot.get() < slots {
+                // SAFETY: the segment exists and has so many slots.
+                let slot = unsafe { Segment::slot(segment, self.slot.get()) };
+                self.slot.set(self.slot.get() + 1);
+                // SAFETY: the segment exists.
+                let word = unsafe { slot.word() }.read();
+                if word.is_free() && word.is_kept() {
+                    // SAFETY: nobody takes slots, so one that is free stays so; that its payload's type is alive is the duty
+                    // of `discard_kept`'s caller.
+                    unsafe { self.recycling.discard(slot) };
+                }
+            }
+            self.segment.set(self.segment.get() + 1);
+            self.slot.set(0);
         }
     }
 }
@@ -198,11 +222,5 @@ impl KeptPayloads {
 impl Drop for KeptPayloads {
     fn drop(&mut self) {
         self.destroy_all();
-    }
-}
-
-impl Drop for Emptied {
-    fn drop(&mut self) {
-        self.shared.put_back(self.slot);
     }
 }

@@ -17,6 +17,9 @@
 //!
 //! A release and a pool's end may still miss each other by a moment; see [`Shared::settle`] for how they make it up.
 //!
+//! The magazines of a recycling pool have slots that keep their payload, and no others. Who ends or shrinks the pool
+//! destroys payloads wherever their slots are, so that a slot may come out of such a magazine without one.
+//!
 //! No user code runs while a magazine is borrowed.
 
 use std::cell::{Cell, UnsafeCell};
@@ -42,6 +45,16 @@ const UNTAGGED: u64 = u64::MAX;
 
 /// The tag to ask for where there is no open pool; no pool has this identity, and no magazine this tag.
 pub(super) const NO_POOL: u64 = u64::MAX - 1;
+
+/// What the tags of recycling pools have beside the identity; no identity has it. So those who look for a free slot by
+/// the identity alone, or for a place to leave one, pass these magazines by without looking at the slots.
+const KEEPS: u64 = 1 << 63;
+
+/// The tag of the magazines in which a pool with this identity has slots that keep their payload.
+#[inline]
+pub(super) const fn keeping(id: u64) -> u64 {
+    id | KEEPS
+}
 
 /// One thread's free slots of one pool.
 struct Magazine {
@@ -70,6 +83,10 @@ impl Magazine {
         work(unsafe { &mut *self.slots.get() })
     }
 
+    fn pop(&self) -> Option<SlotPtr> {
+        self.slots(Vec::pop)
+    }
+
     fn is_full(&self) -> bool {
         self.slots(|slots| slots.len() >= self.limit.get())
     }
@@ -96,6 +113,19 @@ impl Magazine {
         })
     }
 
+    /// Takes a slot back that keeps its payload; false if it has to go elsewhere, and nothing happened.
+    fn keep(&self, slot: SlotPtr, seen: Word) -> bool {
+        self.slots(|slots| {
+            // SAFETY: the slot is in use, so its segment exists.
+            let fits = slots.len() < self.limit.get() && unsafe { slot.word() }.give_back_kept(seen);
+            if fits {
+                // There is room for `limit` slots.
+                slots.push(slot);
+            }
+            fits
+        })
+    }
+
     /// Doubles the magazine, up to what the pool allows. Without memory it stays as it is.
     fn grow(&self, largest: usize) {
         let limit = (self.limit.get() * 2).clamp(FIRST.min(largest), largest);
@@ -117,7 +147,7 @@ impl Magazine {
 
     fn is_stale(&self) -> bool {
         let tag = self.tag.get();
-        tag != UNTAGGED && self.shared.get().is_some_and(|shared| shared.id() != tag)
+        tag != UNTAGGED && self.shared.get().is_some_and(|shared| shared.tag() != Some(tag))
     }
 }
 
@@ -253,7 +283,7 @@ impl Cache {
     fn find(&self, shared: &Shared) -> Option<&Magazine> {
         let magazine = self.table().get(shared.number())?;
         let tag = magazine.tag.get();
-        if tag != shared.id() {
+        if shared.tag() != Some(tag) {
             return None;
         }
         self.last.set(tag, magazine);
@@ -274,31 +304,59 @@ impl Cache {
         if shared.has_shelves() {
             return shared.take_from_shelf(self.home(shared));
         }
+        if shared.keeps() {
+            // Rather a slot without a payload: those of the magazine all have one.
+            let stored = shared.take_from_store(&mut Vec::new(), 0);
+            return stored.or_else(|growth| self.find(shared).and_then(Magazine::pop).ok_or(growth));
+        }
         let Some(magazine) = self.find_or_tag(shared) else {
             return shared.take_from_store(&mut Vec::new(), 0);
         };
-        if let Some(slot) = magazine.slots(Vec::pop) {
+        if let Some(slot) = magazine.pop() {
             return Ok(slot);
         }
         magazine.grow(shared.largest_magazine());
         magazine.slots(|slots| shared.take_from_store(slots, magazine.limit.get() / 2))
     }
 
+    /// Takes a slot that keeps a payload from the magazine or the store, which then has more for the magazine.
+    fn take_kept(&self, shared: &'static Shared) -> Option<SlotPtr> {
+        let Some(magazine) = self.find_or_tag(shared) else {
+            return shared.take_kept(&mut Vec::new(), 0);
+        };
+        magazine.pop().or_else(|| {
+            magazine.grow(shared.largest_magazine());
+            magazine.slots(|slots| shared.take_kept(slots, magazine.limit.get() / 2))
+        })
+    }
+
     /// Takes a slot back; false if it has to go to the store.
     fn give_back(&self, shared: &'static Shared, slot: SlotPtr, seen: Word) -> bool {
-        let Some(magazine) = self.find_or_tag(shared) else {
-            return false;
-        };
+        !shared.keeps()
+            && self
+                .with_room(shared)
+                .is_some_and(|magazine| magazine.take_back(slot, seen))
+    }
+
+    /// Takes a slot back that keeps its payload; false if it has to go to the store.
+    fn keep(&self, shared: &'static Shared, slot: SlotPtr, seen: Word) -> bool {
+        self.with_room(shared)
+            .is_some_and(|magazine| magazine.keep(slot, seen))
+    }
+
+    /// The magazine for this pool, if the thread may have one, after making room in it.
+    fn with_room(&self, shared: &'static Shared) -> Option<&Magazine> {
+        let magazine = self.find_or_tag(shared)?;
         if magazine.is_full() {
             magazine.grow(shared.largest_magazine());
         }
         if magazine.is_full() {
             let (tag, keep) = (magazine.tag.get(), magazine.limit.get() / 2);
             if !magazine.slots(|slots| shared.put_into_store(tag, slots, keep)) {
-                return false;
+                return None;
             }
         }
-        magazine.take_back(slot, seen)
+        Some(magazine)
     }
 
     /// The thread's shelf.
@@ -313,8 +371,10 @@ impl Cache {
     /// Tags this thread's magazine for the pool, if it may have one; settles what is stale.
     #[cold]
     fn tag(&self, shared: &'static Shared) {
-        let id = shared.id();
-        if self.state.get() == State::Closed || shared.largest_magazine() == 0 || id == 0 {
+        let Some(tag) = shared.tag() else {
+            return;
+        };
+        if self.state.get() == State::Closed || shared.largest_magazine() == 0 {
             return;
         }
         if self.state.get() == State::Idle {
@@ -339,7 +399,7 @@ impl Cache {
         if has_place {
             let magazine = &self.table()[number];
             magazine.shared.set(Some(shared));
-            magazine.tag.set(id);
+            magazine.tag.set(tag);
         }
     }
 
@@ -372,6 +432,22 @@ pub(super) fn take(shared: &'static Shared) -> Result<SlotPtr, Result<Growth, Ac
     with(|cache| cache.take(shared))
 }
 
+/// A free slot of a recycling pool that keeps its payload, of this thread's or the store's, if there is one. It now belongs
+/// to the caller.
+pub(super) fn take_kept(shared: &'static Shared) -> Option<SlotPtr> {
+    with(|cache| cache.take_kept(shared))
+}
+
+/// Takes back a slot with a payload that was reset, without weak leases; false if it has to go to the store, and nothing
+/// happened. Nothing of the pool may be touched after it is taken back.
+///
+/// # Safety
+///
+/// The caller owns the slot, it is one of this pool's, which recycles, and it is not free; `seen` as in [`take_back`].
+pub(super) unsafe fn keep(shared: &'static Shared, slot: SlotPtr, seen: Word) -> bool {
+    with(|cache| cache.keep(shared, slot, seen))
+}
+
 /// Whether this thread has a magazine for the pool at hand.
 #[inline]
 pub(super) fn is_at_hand(shared: &Shared) -> bool {
@@ -401,7 +477,7 @@ pub(super) unsafe fn take_back(shared: &Shared, slot: SlotPtr, seen: Word) -> bo
 /// since becoming the owner.
 #[inline]
 pub(super) unsafe fn give_back(shared: &'static Shared, slot: SlotPtr, seen: Word) {
-    // SAFETY: as the caller says; payloads that are kept are in pools without magazines.
+    // SAFETY: as the caller says; with a payload that is kept, the word is not plain.
     if !unsafe { take_back(shared, slot, seen) } {
         // SAFETY: the slot was not taken, so the caller's duties hold still.
         unsafe { give_back_slowly(shared, slot) };

@@ -39,9 +39,10 @@ impl Recycling {
     ///
     /// # Safety
     ///
-    /// The caller owns the slot, which keeps a payload of the type this was made for; the type is alive.
+    /// The caller owns the slot, or keeps everybody from taking it; it keeps a payload of the type this was made for; the
+    /// type is alive.
     pub(super) unsafe fn discard(self, slot: SlotPtr) {
-        // SAFETY: the slot's segment exists, as the caller owns the slot.
+        // SAFETY: the slot's segment exists, as it cannot go before the caller has let go of the slot.
         unsafe { slot.word() }.unkeep();
         // SAFETY: the payload is initialised and nobody else's.
         unsafe { (self.destroy)(slot) };

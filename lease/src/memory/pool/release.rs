@@ -5,7 +5,7 @@
 //! none, returns the slot. Each is exactly one thread, decided by one atomic step.
 
 use std::marker::PhantomData;
-use std::mem::needs_drop;
+use std::mem::{self, needs_drop};
 
 use scopeguard::ScopeGuard;
 
@@ -67,7 +67,7 @@ unsafe fn end_plain<T>(slot: SlotPtr, seen: Word) {
     // SAFETY: the slot is in use, so its segment exists.
     let shared = unsafe { slot.segment_by_plain(seen) }.shared();
     if needs_drop::<T>() {
-        // Pools that recycle have no magazines.
+        // Pools that recycle have no magazines under their identity.
         if !magazine::is_at_hand(shared) {
             // SAFETY: as the caller says.
             return unsafe { end::<T>(slot, seen) };
@@ -99,7 +99,8 @@ unsafe fn end_plain<T>(slot: SlotPtr, seen: Word) {
 #[inline(never)]
 unsafe fn end<T>(slot: SlotPtr, seen: Word) {
     // SAFETY: the slot is in use, so its segment exists.
-    let recycling = unsafe { slot.segment(seen.class()) }.recycling();
+    let segment = unsafe { slot.segment(seen.class()) };
+    let (recycling, shared) = (segment.recycling(), segment.shared());
     let rest = AfterPayload::<T> {
         slot,
         class: seen.class(),
@@ -109,13 +110,22 @@ unsafe fn end<T>(slot: SlotPtr, seen: Word) {
     match recycling {
         // SAFETY: as the caller says.
         None => unsafe { slot.payload::<T>().drop_in_place() },
-        // SAFETY: as the caller says; the pool's recycling was made for its payloads.
-        Some(recycling) => unsafe { reset::<T>(slot, recycling) },
+        Some(recycling) => {
+            // SAFETY: as the caller says; the pool's recycling was made for its payloads.
+            unsafe { reset::<T>(slot, recycling) };
+            // SAFETY: the slot is in use, so its segment exists.
+            let word = unsafe { slot.word() };
+            // SAFETY: there are no strong leases, and without weak ones, which a plain word says, the slot is ours.
+            if unsafe { magazine::keep(shared, slot, word.read()) } {
+                return mem::forget(rest);
+            }
+            word.keep();
+        }
     }
     drop(rest);
 }
 
-/// Resets a payload and marks it as kept. If the reset panics, the payload is destroyed.
+/// Resets a payload. If the reset panics, the payload is destroyed.
 ///
 /// # Safety
 ///
@@ -132,8 +142,6 @@ unsafe fn reset<T>(slot: SlotPtr, recycling: Recycling) {
     // SAFETY: the payload is initialised and the caller's alone.
     reset(unsafe { payload.as_mut() });
     ScopeGuard::into_inner(payload);
-    // SAFETY: the slot is in use, so its segment exists.
-    unsafe { slot.word() }.keep();
 }
 
 /// Gives up a weak lease; true if it was the last of all, so that the slot has gone back.

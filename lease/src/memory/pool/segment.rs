@@ -384,7 +384,8 @@ impl Segment {
         // SAFETY: there is one count per slot.
         let count = unsafe { counts.add(index) };
         // SAFETY: counts are initialised before they are installed and freed with the segment.
-        let count = unsafe { count.as_ref() }.load(Ordering::Acquire) as usize;
+        // `Relaxed`: a figure; nothing else is looked at because of it.
+        let count = unsafe { count.as_ref() }.load(Ordering::Relaxed) as usize;
         // While there are strong leases, one of the weak ones is their own.
         if word.has_weak() && word.strong() > 0 {
             count.saturating_sub(1)

@@ -33,6 +33,8 @@ pub(super) struct Shared {
     largest_magazine: AtomicUsize,
     /// The most slots on a shelf.
     shelf: AtomicUsize,
+    /// Whether payloads are kept in their slots.
+    keeps: AtomicBool,
     /// Whether somebody waits with nothing handed over yet. Changes under the store's lock.
     is_wanted: AtomicBool,
     /// Which shelf the next thread to use one is given.
@@ -62,6 +64,7 @@ impl Shared {
                 *store = Store::new(options, layout, Some(strategy));
                 this.largest_magazine.store(options.magazine, Ordering::Relaxed);
                 this.shelf.store(options.shelf, Ordering::Relaxed);
+                this.keeps.store(options.recycling.is_some(), Ordering::Relaxed);
                 this.is_wanted.store(false, Ordering::Relaxed);
                 this.shelves.open(options.shelf);
                 this.id.store(registry::next_id(), Ordering::Release);
@@ -87,6 +90,7 @@ impl Shared {
             id: AtomicU64::new(0),
             largest_magazine: AtomicUsize::new(0),
             shelf: AtomicUsize::new(0),
+            keeps: AtomicBool::new(false),
             is_wanted: AtomicBool::new(false),
             next_home: AtomicUsize::new(0),
             number,
@@ -102,6 +106,19 @@ impl Shared {
     #[inline]
     pub(super) fn id(&self) -> u64 {
         self.id.load(Ordering::Relaxed)
+    }
+
+    /// What this pool's magazines are tagged with, while there is a pool value.
+    pub(super) fn tag(&self) -> Option<u64> {
+        match self.id() {
+            0 => None,
+            id if self.keeps() => Some(magazine::keeping(id)),
+            id => Some(id),
+        }
+    }
+
+    pub(super) fn keeps(&self) -> bool {
+        self.keeps.load(Ordering::Relaxed)
     }
 
     /// Makes everything in magazines stale. Under the store's lock, whose holders are the ones who must agree on it.
@@ -217,12 +234,12 @@ impl Shared {
     /// Moves all but `keep` slots of a magazine with this tag into the store; false if it has become stale.
     pub(super) fn put_into_store(&self, tag: u64, magazine: &mut Vec<SlotPtr>, keep: usize) -> bool {
         let mut store = self.store();
-        if self.id() != tag {
+        if self.tag() != Some(tag) {
             return false;
         }
         // The oldest go: what was freed last is likely still in this thread's cache.
         let rest = magazine.len() - keep;
-        store.free.extend(magazine.drain(..rest));
+        store.shelved().extend(magazine.drain(..rest));
         true
     }
 
@@ -234,10 +251,10 @@ impl Shared {
     /// here. Otherwise the slots' memory is gone.
     pub(super) fn settle(&'static self, tag: u64, mut magazine: Vec<SlotPtr>) {
         let mut store = self.store();
-        if self.id() == tag {
-            store.free.append(&mut magazine);
+        if self.tag() == Some(tag) {
+            store.shelved().append(&mut magazine);
         } else if let Some(orphans) = store.orphans
-            && orphans.id == tag
+            && orphans.tag == Some(tag)
         {
             // SAFETY: the storage of that pool is still there, as some of its slots are counted.
             let counted = magazine
@@ -338,9 +355,13 @@ impl Shared {
         }
     }
 
-    /// A free slot that keeps a payload, if there is one. It now belongs to the caller.
-    pub(super) fn take_kept(&self) -> Option<SlotPtr> {
-        self.store().kept.pop()
+    /// A free slot that keeps a payload, if there is one, for the caller, and up to `more` moved into the caller's magazine.
+    pub(super) fn take_kept(&self, magazine: &mut Vec<SlotPtr>, more: usize) -> Option<SlotPtr> {
+        let mut store = self.store();
+        let slot = store.kept.pop()?;
+        let rest = store.kept.len() - more.min(store.kept.len());
+        magazine.extend(store.kept.drain(rest..));
+        Some(slot)
     }
 
     /// A slot for the caller, or a place in the queue for it.

@@ -38,7 +38,7 @@ pub(super) struct Store {
     pub(super) segments: Vec<NonNull<Segment>>,
     /// Free slots; has room for all that exist, so that giving one back cannot fail.
     pub(super) free: Vec<SlotPtr>,
-    /// Free slots that keep a payload; room as `free`. The slots' own words are what counts.
+    /// Free slots that keep a payload, unless it was destroyed there; room as `free`. The slots' own words are what counts.
     pub(super) kept: Vec<SlotPtr>,
     /// Slots that exist, retired ones included.
     pub(super) slots: usize,
@@ -54,8 +54,8 @@ pub(super) struct Store {
 /// A pool without a value.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Orphans {
-    /// The identity the pool had.
-    pub(super) id: u64,
+    /// The tag its magazines had.
+    pub(super) tag: Option<u64>,
     /// Slots that were in use when the value was dropped and still are.
     pub(super) in_use: usize,
 }
@@ -106,6 +106,15 @@ impl Store {
         strategy.expect("a pool has its strategy until its end").pointer()
     }
 
+    /// The list for what comes out of magazines.
+    pub(super) fn shelved(&mut self) -> &mut Vec<SlotPtr> {
+        if self.options.recycling.is_some() {
+            &mut self.kept
+        } else {
+            &mut self.free
+        }
+    }
+
     /// A free slot, rather one without a payload.
     pub(super) fn pop(&mut self) -> Option<SlotPtr> {
         self.free.pop().or_else(|| self.kept.pop())
@@ -122,7 +131,6 @@ impl Store {
         }
     }
 
-    /// The slots in use, while none comes into use.
     /// Whether no slot is in use, and none keeps a payload.
     pub(super) fn is_idle(&self) -> bool {
         let mut idle = true;
@@ -134,6 +142,7 @@ impl Store {
         idle
     }
 
+    /// The slots in use, while none comes into use.
     pub(super) fn live_slots(&self) -> Result<Vec<LiveSlot>, AllocError> {
         let mut in_use = 0;
         self.each_slot(|slot| {
@@ -184,10 +193,9 @@ impl Store {
     }
 
     /// Moves the segments whose slots are all here or retired to the end of the list, and lets go of their slots; says how
-    /// many there are.
+    /// many there are. No slot that is here keeps a payload.
     pub(super) fn set_empty_segments_apart(&mut self) -> usize {
         // Nothing here needs memory, which a pool that is to shrink may not get.
-        self.free.append(&mut self.kept);
         // From the highest address down: the lowest slots are given out first, which lets high segments run empty.
         self.free.sort_unstable_by_key(|slot| Reverse(slot.addr()));
         let mut segments = mem::take(&mut self.segments);

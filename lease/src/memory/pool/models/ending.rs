@@ -147,3 +147,17 @@ fn loom_shutdown_counts_weak_leases_that_are_going() {
         drop(pool);
     });
 }
+
+#[test]
+fn loom_shutdown_counts_weak_leases_that_are_coming() {
+    model(|books| {
+        let mut pool = pool(books, 1, 0);
+        let strong = pool.acquire(Payload::new(books, 1));
+        let taker = thread::spawn(move || drop(StrongLease::downgrade(&strong)));
+        if let Err(ShutdownError::StillLeased { leases }) = pool.shutdown() {
+            assert!(leases.iter().all(|live| live.weak <= 2));
+        }
+        taker.join().expect("no panic");
+        drop(pool);
+    });
+}

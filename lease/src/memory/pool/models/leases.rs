@@ -60,7 +60,10 @@ fn loom_two_first_weak_leases_at_once() {
         let pool = pool(books, 1, 0);
         let strong = pool.acquire(Payload::new(books, 7));
         let other = strong.clone();
-        let first = thread::spawn(move || drop(StrongLease::downgrade(&other)));
+        let first = thread::spawn(move || {
+            assert!(StrongLease::weak_count(&other) <= 1);
+            drop(StrongLease::downgrade(&other));
+        });
         let weak = StrongLease::downgrade(&strong);
         assert_eq!(weak.lock().expect("alive").value(), 7);
         first.join().expect("no panic");
@@ -122,5 +125,42 @@ fn loom_a_shared_unique_payload_is_whole_for_a_lookup() {
         lookup_meets_a_new_payload(books, |pool| {
             UniqueLease::share(pool.acquire_unique(Payload::new(books, 2)))
         });
+    });
+}
+
+#[test]
+fn loom_an_acquired_payload_is_whole_for_a_visit() {
+    model(|books| {
+        let pool = Arc::new(pool(books, 2, 0));
+        let visitor = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || pool.iter().for_each(|lease| assert!(lease.value() > 0)))
+        };
+        let strong = pool.acquire(Payload::new(books, 1));
+        let shared = UniqueLease::share(pool.acquire_unique(Payload::new(books, 2)));
+        visitor.join().expect("no panic");
+        drop((strong, shared));
+        drop(pool);
+    });
+}
+
+/// A weak lease that was there before its payload.
+#[test]
+fn loom_a_cyclic_payload_is_whole_for_a_weak_lease() {
+    model(|books| {
+        let pool = pool(books, 1, 0);
+        let mut locker = None;
+        let strong = pool.acquire_cyclic(|me| {
+            let me = me.clone();
+            locker = Some(thread::spawn(move || {
+                if let Some(lease) = me.lock() {
+                    assert_eq!(lease.value(), 1);
+                }
+            }));
+            Payload::new(books, 1)
+        });
+        drop(strong);
+        locker.expect("it was made").join().expect("no panic");
+        drop(pool);
     });
 }

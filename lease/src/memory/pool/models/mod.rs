@@ -170,11 +170,11 @@ fn pool_with_shelves(books: &'static Books, capacity: usize) -> ModelPool {
     open(books, options)
 }
 
-/// A pool of one slot that keeps its payloads.
-fn recycling_pool(books: &'static Books) -> ModelPool {
+/// A pool that keeps its payloads.
+fn recycling_pool(books: &'static Books, capacity: usize, magazine: usize) -> ModelPool {
     let options = Options {
-        capacity: Some(1),
-        magazine: 0,
+        capacity: Some(capacity),
+        magazine,
         shelf: 0,
         class: Some(0),
         recycling: Some(Recycling::of(|payload: &mut Payload| {
