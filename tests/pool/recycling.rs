@@ -1,6 +1,8 @@
 //! Pools that keep their payloads.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Barrier;
+use std::thread;
 
 use lease::{Pool, StrongLease};
 
@@ -144,5 +146,108 @@ fn a_kept_payload_that_panics_at_its_end_takes_no_other_with_it() {
     drop(leases);
     assert_eq!(census.alive(), 6);
     assert!(catch_unwind(AssertUnwindSafe(|| drop(pool))).is_err());
+    assert_eq!(census.alive(), 0);
+}
+
+/// Runs `meanwhile` while another thread has the payloads of these leases, released, at hand.
+fn while_another_thread_keeps(leases: Vec<StrongLease<Counted>>, meanwhile: impl FnOnce()) {
+    let (released, meeting) = (Barrier::new(2), Barrier::new(2));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            drop(leases);
+            released.wait();
+            meeting.wait();
+        });
+        released.wait();
+        meanwhile();
+        meeting.wait();
+    });
+}
+
+#[test]
+fn what_another_thread_has_at_hand_ends_with_the_pool() {
+    let census = Census::default();
+    let pool = Pool::builder().recycle(reset).build();
+    let leases = (0..100).map(|id| pool.acquire(census.member(id))).collect();
+    let reader = census.clone();
+    while_another_thread_keeps(leases, move || {
+        assert_eq!(reader.alive(), 100);
+        drop(pool);
+        assert_eq!(reader.alive(), 0);
+    });
+    assert_eq!(census.alive(), 0);
+}
+
+#[test]
+fn shrinking_ends_what_another_thread_has_at_hand() {
+    let census = Census::default();
+    let mut pool = Pool::builder().recycle(reset).build();
+    let held = pool.acquire(census.member(1000));
+    let leases = (0..100).map(|id| pool.acquire(census.member(id))).collect();
+    while_another_thread_keeps(leases, || {
+        assert_eq!(pool.shrink_to_fit(), 0, "one slot is in use");
+        assert_eq!(census.alive(), 1);
+    });
+    // Their slots came back without a payload, and are filled again.
+    let again: Vec<_> = (0..101)
+        .map(|id| pool.acquire_recycled(|| census.member(id)))
+        .collect();
+    assert_eq!(census.alive(), 102);
+    drop((again, held));
+    assert_eq!(pool.shutdown(), Ok(()));
+    assert_eq!(census.alive(), 0);
+}
+
+#[test]
+fn what_a_thread_had_at_hand_is_there_for_the_others_after_its_end() {
+    let census = Census::default();
+    let pool = Pool::builder().recycle(reset).build();
+    let leases: Vec<_> = (0..2000).map(|id| pool.acquire(census.member(id))).collect();
+    while_another_thread_keeps(leases, || ());
+    let again: Vec<_> = (0..2000)
+        .map(|_| pool.acquire_recycled(|| panic!("2000 are kept")))
+        .collect();
+    assert!(again.iter().all(|lease| lease.id >= 1000));
+    assert_eq!(pool.stats().live, 2000);
+    assert_eq!(census.alive(), 2000);
+}
+
+#[test]
+fn a_value_takes_a_free_slot_before_one_that_keeps_a_payload() {
+    let census = Census::default();
+    let pool = Pool::builder().segment_bytes(16 << 10).recycle(reset).build();
+    drop(pool.acquire(census.member(1)));
+    let slots = pool.stats().slots;
+    let all: Vec<_> = (1..slots as u64)
+        .map(|id| pool.acquire(census.member(id)))
+        .collect();
+    assert_eq!(census.alive(), slots, "the kept one is still there");
+    let last = pool.acquire(census.member(1));
+    assert_eq!(
+        (census.alive(), pool.stats().slots),
+        (slots, slots),
+        "and makes room before the pool grows"
+    );
+    drop((all, last));
+}
+
+#[test]
+fn a_long_chain_of_kept_payloads_ends_link_by_link() {
+    struct Link {
+        _next: Option<StrongLease<Link>>,
+        _member: Counted,
+    }
+    let census = Census::default();
+    let mut pool = Pool::builder().recycle(|_: &mut Link| ()).build();
+    let mut chain = None;
+    for id in 0..100_000 {
+        chain = Some(pool.acquire(Link {
+            _next: chain.take(),
+            _member: census.member(id),
+        }));
+    }
+    drop(chain);
+    let bytes = pool.stats().bytes;
+    assert_eq!(pool.shrink_to_fit(), bytes);
     assert_eq!(census.alive(), 0);
 }

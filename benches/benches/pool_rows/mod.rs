@@ -1,6 +1,7 @@
-//! The rows a to j, and what the pool is to reach in them.
+//! The rows a to k, and what the pool is to reach in them.
 
 mod one_thread;
+mod recycling;
 mod resident;
 mod two_threads;
 mod waiting;
@@ -74,6 +75,7 @@ pub(crate) fn run(allocator: &str, targets: &Targets) {
     let mut missed = one_thread::run(targets);
     missed += two_threads::run(targets);
     missed += waiting::run();
+    missed += recycling::run();
     missed += resident::run();
     println!("{missed} targets missed");
 }
