@@ -5,10 +5,12 @@ use std::thread;
 use std::time::Instant;
 
 use lease::Pool;
-use lease_benches::{Nanos, Side, each, short_row, since};
+use lease_benches::{Nanos, Side, each, row, short_row, since};
 
 /// Some 100 µs to a round.
 const COUNT: u32 = 5_000;
+/// For each of two threads, which cost something to start.
+const COUNT_OF_TWO: u32 = 100_000;
 
 type Buffer = Vec<u8>;
 
@@ -17,14 +19,14 @@ fn buffer() -> Buffer {
 }
 
 /// Two threads at once.
-fn two(work: impl Fn() + Sync) -> Nanos {
+fn two(work: impl Fn() -> usize + Sync) -> Nanos {
     let start = Instant::now();
     thread::scope(|scope| {
         for _ in 0..2 {
-            scope.spawn(|| (0..COUNT).for_each(|_| work()));
+            scope.spawn(|| each(COUNT_OF_TWO, |_| work()));
         }
     });
-    since(start, 2 * COUNT)
+    since(start, 2 * COUNT_OF_TWO)
 }
 
 pub(crate) fn run() -> usize {
@@ -52,13 +54,13 @@ pub(crate) fn run() -> usize {
             Side::new("object-pool", || each(COUNT, |_| with_object_pool())),
             Side::new("lease 0.5", || each(COUNT, |_| with_locked())),
         ],
-    ) + short_row(
+    ) + row(
         "k2 the same, two threads",
         vec![
-            Side::new("lease", || two(|| drop(black_box(with_ours())))),
-            Side::new("a new buffer", || two(|| drop(black_box(with_none())))),
-            Side::new("object-pool", || two(|| drop(black_box(with_object_pool())))),
-            Side::new("lease 0.5", || two(|| drop(black_box(with_locked())))),
+            Side::new("lease", || two(with_ours)),
+            Side::new("a new buffer", || two(with_none)),
+            Side::new("object-pool", || two(with_object_pool)),
+            Side::new("lease 0.5", || two(with_locked)),
         ],
     )
 }

@@ -297,6 +297,24 @@ fn everybody_who_waits_is_served_from_shelves_too() {
     explore(|census| queue(census, &pool_with_shelves(2)));
 }
 
+/// There are as many slots as threads, none of which ever has two: each finds one, on whatever shelf it is by then.
+#[test]
+fn those_who_keep_to_their_share_are_never_refused() {
+    explore(|census| {
+        let pool = pool_with_shelves(3);
+        drop([1, 2, 3].map(|id| pool.acquire(Payload::new(census, id))));
+        join([1, 2, 3].map(|id| {
+            let (pool, census) = (Arc::clone(&pool), Arc::clone(census));
+            spawn(move || {
+                for _ in 0..3 {
+                    let lease = pool.try_acquire(Payload::new(&census, id));
+                    assert_eq!(lease.expect("one is free at any moment").look(), id);
+                }
+            })
+        }));
+    });
+}
+
 #[test]
 fn close_reaches_everybody() {
     explore(|census| {

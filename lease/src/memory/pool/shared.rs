@@ -174,9 +174,20 @@ impl Shared {
             store.plan_growth()
         };
         match growth {
-            Err(AcquireError::Exhausted { .. }) => self.shelves.pop_any().ok_or(growth),
+            Err(AcquireError::Exhausted { .. }) => {
+                self.shelves.pop_any().map_or_else(|| self.take_anywhere(), Ok)
+            }
             _ => Err(growth),
         }
+    }
+
+    /// A slot for the caller from wherever there is one at one moment. Whoever looks at one place after the other may miss a
+    /// slot that is given back where it has looked while the last one is taken where it has not.
+    #[cold]
+    fn take_anywhere(&self) -> Result<SlotPtr, Result<Growth, AcquireError>> {
+        let mut store = self.store();
+        let slot = store.pop().or_else(|| self.shelves.pop_any_at_once());
+        slot.ok_or_else(|| store.plan_growth())
     }
 
     /// Takes a slot back, as [`Self::give_back`], unless it is wanted elsewhere or there is more to do; then nothing

@@ -6,7 +6,7 @@
 //! finds somebody waiting leaves the shelf alone and hands its slot over through the store.
 //!
 //! A slot is marked free and shelved under the shelf's lock. Nobody who holds a shelf's lock asks for the store's; the other
-//! way round is fine.
+//! way round is fine. Who takes all shelves' locks takes them in their order, and has the store's.
 
 use crossbeam_utils::CachePadded;
 
@@ -101,6 +101,12 @@ impl Shelves {
     /// A slot from any shelf.
     pub(super) fn pop_any(&self) -> Option<SlotPtr> {
         (0..COUNT).find_map(|home| self.of(home).pop())
+    }
+
+    /// A slot from any shelf, if there is one on any of them at one moment.
+    pub(super) fn pop_any_at_once(&self) -> Option<SlotPtr> {
+        let mut shelves = self.0.each_ref().map(|shelf| lock(shelf));
+        shelves.iter_mut().find_map(|shelf| shelf.pop())
     }
 
     /// Moves all slots to a list that has room for them.
