@@ -89,6 +89,11 @@ use crate::sync::{Mutex, const_fn, lock};
 ///
 /// Memory comes from the strategy `S`, in segments aligned to their own size. One process's pools together hold at most
 /// 32 GiB of segments: so much can be named by handles.
+///
+/// Segments come from `S`, what belongs to them from the system's allocator; the lists of free slots, and what a thread notes
+/// about pools, come from the global allocator. Wherever memory can be refused, an `acquire` says so, with one exception: when
+/// a thread first comes to an unbounded pool, std notes that something is to be done at the thread's end, and aborts the
+/// process if there is no memory for the note. A `#[global_allocator]` that itself uses a pool is not supported.
 pub struct Pool<T, S: MemoryStrategy + 'static = System> {
     /// The identity of the pool while it is open, else [`NO_POOL`]: the tag of magazines to acquire from, and the owner of
     /// pages to look up in. Changes under the strategy's lock.

@@ -3,7 +3,7 @@
 use loom::sync::Arc;
 
 use super::{Books, ModelPool, Payload, model, recycling_pool, thread};
-use crate::memory::pool::StrongLease;
+use crate::memory::pool::{ControlBlockHandle, StrongLease};
 use crate::sync::global::Ordering;
 
 /// The only slot goes, with its payload, from the thread that releases it to one that asks for it.
@@ -99,5 +99,26 @@ fn loom_pool_drop_against_a_last_weak_lease_on_what_is_kept() {
         let releaser = thread::spawn(move || drop((strong, weak)));
         drop(pool);
         releaser.join().expect("no panic");
+    });
+}
+
+#[test]
+fn loom_a_recycled_payload_is_whole_for_a_lookup() {
+    model(|books| {
+        let pool = Arc::new(recycling_pool(books, 1, 1));
+        let lease = pool.acquire(Payload::new(books, 1));
+        let next = ControlBlockHandle::from_bits(StrongLease::handle(&lease).to_bits() + (1 << 32));
+        let looker = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || {
+                if let Some(lease) = pool.lock(next) {
+                    assert_eq!(lease.value(), 0);
+                }
+            })
+        };
+        drop(lease);
+        drop(pool.acquire_recycled(|| unreachable!("the only payload is kept")));
+        looker.join().expect("no panic");
+        drop(pool);
     });
 }
