@@ -60,11 +60,16 @@ fn the_last_leases_may_go_on_many_threads_while_the_pool_does() {
         let pool = Pool::new_in(Watched(Arc::clone(&books)));
         let leases: Vec<_> = (0..4).map(|n| pool.acquire(census.member(n))).collect();
         thread::scope(|scope| {
-            for lease in leases {
-                scope.spawn(move || drop(lease));
-            }
+            let threads: Vec<_> = leases
+                .into_iter()
+                .map(|lease| scope.spawn(move || drop(lease)))
+                .collect();
             if round % 2 == 0 {
                 drop(pool);
+            }
+            // The scope's own end does not wait for the destructors of thread-locals, which give the slots back.
+            for thread in threads {
+                thread.join().expect("no panic");
             }
         });
         assert_eq!(census.alive(), 0);
