@@ -245,6 +245,7 @@ mod tests {
     fn a_sync_that_failed_serves_nobody_but_the_next_one_does() {
         let [one, other] = processes();
         assert_eq!(one.sync(|| Err("worn out")), Err("worn out"));
+        assert_eq!(other.read(), Some(Numbers { begun: 1, ended: 0 }));
         assert_eq!(other.sync(|| Err("worn out too")), Err("worn out too"));
         assert_eq!(one.sync(|| Ok::<_, &str>(())), Ok(false));
     }
@@ -254,7 +255,9 @@ mod tests {
         let [stopped, other] = processes();
         stopped.file.try_lock().unwrap();
         stopped.write(Numbers { begun: 7, ended: 6 });
+        let asked = Instant::now();
         assert_eq!(other.sync(WELL), Ok(false));
+        assert!(asked.elapsed() < Duration::from_secs(10));
         assert!(other.is_alone(), "it does not wait each time");
     }
 

@@ -99,3 +99,58 @@ impl Stamp {
         now.duration_since(changed).is_ok_and(|age| age > SAME_TIME)
     }
 }
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::sync::sleep;
+
+    /// A witness of files that have been let alone for so long that their directory alone is looked at.
+    fn settled() -> (PathBuf, Witness) {
+        let path = std::env::temp_dir().join(format!("lease-witness-{}", crate::work::random::hex::<8>()));
+        let directory = Directory::prepare(&path).unwrap();
+        for name in WATCHED {
+            fs::write(path.join(name), name).unwrap();
+        }
+        let witness = Witness::of(&directory).unwrap();
+        assert_eq!(witness.disturbed(), None);
+        assert_eq!(
+            *lock(&witness.settled),
+            None,
+            "the directory was changed just now"
+        );
+        while lock(&witness.settled).is_none() {
+            sleep(Duration::from_millis(50));
+            assert_eq!(witness.disturbed(), None);
+        }
+        (path, witness)
+    }
+
+    #[test]
+    fn a_name_that_changes_hands_after_a_long_time_is_noticed() {
+        let (path, witness) = settled();
+        for name in WATCHED {
+            let (file, away) = (path.join(name), path.join("away"));
+            fs::rename(&file, &away).unwrap();
+            fs::write(&file, name).unwrap();
+            assert_eq!(witness.disturbed(), Some(file.as_path()));
+            fs::rename(&away, &file).unwrap();
+            assert_eq!(witness.disturbed(), None, "it is back");
+        }
+        fs::remove_file(path.join(directory::WAL)).unwrap();
+        assert_eq!(witness.disturbed(), Some(path.join(directory::WAL).as_path()));
+        fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn another_directory_under_the_same_name_is_noticed() {
+        let (path, witness) = settled();
+        let away = path.with_extension("away");
+        fs::rename(&path, &away).unwrap();
+        assert!(witness.disturbed().is_some());
+        fs::remove_dir_all(away).unwrap();
+    }
+}
