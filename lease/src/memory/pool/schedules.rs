@@ -301,12 +301,12 @@ fn everybody_who_waits_is_served_from_shelves_too() {
 #[test]
 fn those_who_keep_to_their_share_are_never_refused() {
     explore(|census| {
-        let pool = pool_with_shelves(3);
-        drop([1, 2, 3].map(|id| pool.acquire(Payload::new(census, id))));
-        join([1, 2, 3].map(|id| {
+        let pool = pool_with_shelves(5);
+        drop([1, 2, 3, 4, 5].map(|id| pool.acquire(Payload::new(census, id))));
+        join([1, 2, 3, 4, 5].map(|id| {
             let (pool, census) = (Arc::clone(&pool), Arc::clone(census));
             spawn(move || {
-                for _ in 0..3 {
+                for _ in 0..4 {
                     let lease = pool.try_acquire(Payload::new(&census, id));
                     assert_eq!(lease.expect("one is free at any moment").look(), id);
                 }
