@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
 use std::thread;
 
-use lease::{Pool, StrongLease};
+use lease::{AcquireError, Pool, StrongLease, UniqueLease};
 
 use crate::support::{Census, Counted};
 
@@ -46,6 +46,45 @@ fn a_value_takes_the_place_of_a_kept_payload_when_no_other_is_left() {
 }
 
 #[test]
+fn a_recycled_payload_can_be_had_for_sole_use() {
+    for builder in [Pool::builder(), Pool::builder().capacity(2)] {
+        let census = Census::default();
+        let pool = builder.recycle(reset).build();
+        let first = pool.acquire_recycled_unique(|| census.member(1));
+        assert_eq!((first.id, pool.stats().strong), (1, 0));
+        drop(first);
+        let mut second = pool.acquire_recycled_unique(|| panic!("one is kept"));
+        assert_eq!((second.id, census.alive()), (1001, 1));
+        second.id = 7;
+        let shared = UniqueLease::share(second);
+        let handle = StrongLease::handle(&shared);
+        assert_eq!(pool.lock(handle).map(|lease| lease.id), Some(7));
+        let third = pool.acquire_recycled_unique(|| census.member(3));
+        assert_eq!(census.alive(), 2);
+        drop((shared, third));
+        assert!(pool.lock(handle).is_none());
+        pool.close();
+        let refused = pool.try_acquire_recycled_unique(|| unreachable!("the pool is closed"));
+        assert_eq!(refused.unwrap_err(), AcquireError::Closed);
+        assert_eq!(census.alive(), 2, "still kept");
+        drop(pool);
+        assert_eq!(census.alive(), 0);
+    }
+}
+
+#[test]
+fn a_recycled_payload_in_sole_use_outlives_its_pool() {
+    let census = Census::default();
+    let pool = Pool::builder().recycle(reset).build();
+    drop(pool.acquire_recycled_unique(|| census.member(1)));
+    let kept = pool.acquire_recycled_unique(|| panic!("one is kept"));
+    drop(pool);
+    assert_eq!((kept.id, census.alive()), (1001, 1));
+    drop(kept);
+    assert_eq!(census.alive(), 0);
+}
+
+#[test]
 fn a_payload_with_weak_leases_is_kept_too() {
     let census = Census::default();
     let pool = Pool::builder().recycle(reset).build();
@@ -62,12 +101,19 @@ fn a_panicking_reset_destroys_the_payload_and_frees_the_slot() {
     let census = Census::default();
     let pool = Pool::builder()
         .capacity(1)
-        .recycle(|_: &mut Counted| panic!("as told"))
+        .recycle(|member: &mut Counted| assert_ne!(member.id, 1, "as told"))
         .build();
     for _ in 0..3 {
         let lease = pool.acquire(census.member(1));
         assert!(catch_unwind(AssertUnwindSafe(|| drop(lease))).is_err());
         assert_eq!(census.alive(), 0);
+        assert_eq!(pool.stats().live, 0);
+
+        drop(pool.acquire(census.member(2)));
+        let mut kept = pool.acquire_recycled_unique(|| panic!("one is kept"));
+        kept.id = 1;
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(kept))).is_err());
+        assert_eq!(census.alive(), 0, "it is kept no more");
         assert_eq!(pool.stats().live, 0);
     }
 }
@@ -153,7 +199,7 @@ fn a_kept_payload_that_panics_at_its_end_takes_no_other_with_it() {
 fn while_another_thread_keeps(leases: Vec<StrongLease<Counted>>, meanwhile: impl FnOnce()) {
     let (released, meeting) = (Barrier::new(2), Barrier::new(2));
     thread::scope(|scope| {
-        scope.spawn(|| {
+        let keeper = scope.spawn(|| {
             drop(leases);
             released.wait();
             meeting.wait();
@@ -161,6 +207,8 @@ fn while_another_thread_keeps(leases: Vec<StrongLease<Counted>>, meanwhile: impl
         released.wait();
         meanwhile();
         meeting.wait();
+        // Its end is what gives back what it has; the scope's alone does not wait for that.
+        keeper.join().expect("no panic");
     });
 }
 

@@ -33,7 +33,7 @@ pub(crate) fn run() -> usize {
     let ours = Pool::builder().recycle(Vec::clear).build();
     let object_pool = object_pool::Pool::new(4, buffer);
     let locked = lease_peer::Pool::with_initial_size(4, buffer);
-    let with_ours = || ours.acquire_recycled(buffer).capacity();
+    let with_ours = || ours.acquire_recycled_unique(buffer).capacity();
     // The peers leave it to the user to empty what they hand out.
     let with_object_pool = || {
         let mut buffer = object_pool.pull(buffer);

@@ -216,21 +216,49 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
     ///
     /// As [`try_acquire`](Self::try_acquire), without calling `make`.
     pub fn try_acquire_recycled(&self, make: impl FnOnce() -> T) -> Result<StrongLease<T>, AcquireError> {
-        // `Relaxed`, as in `take`.
-        let slot = match magazine::pop(magazine::keeping(self.tag.load(Ordering::Relaxed))) {
-            Some(slot) => slot,
-            None => self.take_kept_slowly()?,
-        };
+        let slot = self.take_filled(make)?;
         // SAFETY: the pool exists, so its segments do.
-        let word = unsafe { slot.word() };
-        if word.read().is_kept() {
-            word.publish_kept();
-            // SAFETY: the slot holds a payload, and the published strong count is this lease's.
-            return Ok(unsafe { StrongLease::from_slot(slot) });
-        }
-        self.fill(slot, make);
-        // SAFETY: the slot holds a payload.
-        Ok(unsafe { Self::publish(slot) })
+        unsafe { slot.word() }.publish_filled();
+        // SAFETY: the slot holds a payload, and the published strong count is this lease's.
+        Ok(unsafe { StrongLease::from_slot(slot) })
+    }
+
+    /// An object that was recycled, or, if there is none, a new one, for sole use: a buffer to be written, for instance.
+    ///
+    /// ```
+    /// use lease::{Pool, UniqueLease};
+    ///
+    /// let pool = Pool::builder().recycle(Vec::clear).build();
+    /// for request in ["first", "second"] {
+    ///     let mut buffer = pool.acquire_recycled_unique(|| Vec::with_capacity(1000));
+    ///     buffer.extend_from_slice(request.as_bytes());
+    ///     let answer = UniqueLease::share(buffer);
+    ///     assert_eq!(*answer, request.as_bytes());
+    /// }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`acquire`](Self::acquire).
+    #[track_caller]
+    pub fn acquire_recycled_unique(&self, make: impl FnOnce() -> T) -> UniqueLease<T> {
+        expect(self.try_acquire_recycled_unique(make))
+    }
+
+    /// An object that was recycled, or, if there is none, a new one, for sole use.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire), without calling `make`.
+    pub fn try_acquire_recycled_unique(
+        &self,
+        make: impl FnOnce() -> T,
+    ) -> Result<UniqueLease<T>, AcquireError> {
+        let slot = self.take_filled(make)?;
+        // SAFETY: the pool exists, so its segments do.
+        unsafe { slot.word() }.reserve_filled();
+        // SAFETY: the slot holds a payload, is reserved, and ours.
+        Ok(unsafe { UniqueLease::from_slot(slot) })
     }
 
     /// Moves `value` into the pool for sole use.
@@ -276,6 +304,20 @@ impl<T, S: MemoryStrategy + 'static> Pool<T, S> {
         let unused = PutBack { pool: self, slot };
         self.vacate(slot);
         mem::forget(unused);
+        Ok(slot)
+    }
+
+    /// A free slot, owned by the caller, with a payload: one that was kept, or else a new one.
+    fn take_filled(&self, make: impl FnOnce() -> T) -> Result<SlotPtr, AcquireError> {
+        // `Relaxed`, as in `take`.
+        let slot = match magazine::pop(magazine::keeping(self.tag.load(Ordering::Relaxed))) {
+            Some(slot) => slot,
+            None => self.take_kept_slowly()?,
+        };
+        // SAFETY: the pool exists, so its segments do.
+        if !unsafe { slot.word() }.read().is_kept() {
+            self.fill(slot, make);
+        }
         Ok(slot)
     }
 

@@ -45,7 +45,7 @@ impl<T> PoolBuilder<T> {
     }
 
     /// Keeps payloads: at the last release a payload is not destroyed but reset, and
-    /// [`Pool::acquire_recycled`] hands it out again.
+    /// [`Pool::acquire_recycled`] hands it out again, [`Pool::acquire_recycled_unique`] to be written.
     ///
     /// If `reset` panics, the payload is destroyed, its slot is freed, and the panic goes on as one from a destructor.
     /// Kept payloads are destroyed when the pool is dropped, shut down or shrunk, or when their slot is needed for
@@ -55,14 +55,12 @@ impl<T> PoolBuilder<T> {
     /// all at its end, go where every thread finds them. A [bounded](Self::capacity) pool has all of them in one place.
     ///
     /// ```
-    /// use lease::{Pool, UniqueLease};
-    ///
-    /// let pool = Pool::builder().recycle(Vec::clear).build();
-    /// let mut buffer = pool.acquire_unique(Vec::with_capacity(1000));
+    /// let pool = lease::Pool::builder().recycle(Vec::clear).build();
+    /// let mut buffer = pool.acquire_recycled_unique(|| Vec::with_capacity(1000));
     /// buffer.push(1_u8);
     /// drop(buffer);
     ///
-    /// let again = pool.acquire_recycled(Vec::new);
+    /// let again = pool.acquire_recycled_unique(|| unreachable!("one is kept"));
     /// assert!(again.is_empty());
     /// assert!(again.capacity() >= 1000);
     /// ```

@@ -235,16 +235,11 @@ impl ControlWord {
         self.0.store(word.0 - FREE + STRONG_ONE, Ordering::Release);
     }
 
-    /// Free, with a payload → one strong lease, by the slot's owner. `Release` as in [`Self::publish`].
+    /// The same, whether or not the payload was kept.
     #[inline]
-    pub(super) fn publish_kept(&self) {
-        let word = Word(self.0.load(Ordering::Relaxed));
-        debug_assert_eq!(
-            word.0 & COUNT_AND_FLAGS,
-            FREE | KEPT,
-            "a free slot with a payload"
-        );
-        self.0.store(word.0 - FREE - KEPT + STRONG_ONE, Ordering::Release);
+    pub(super) fn publish_filled(&self) {
+        let word = self.filled_word();
+        self.0.store(word.0 + STRONG_ONE, Ordering::Release);
     }
 
     /// Free → held by one owner without leases, to be shared or returned later.
@@ -252,6 +247,13 @@ impl ControlWord {
     pub(super) fn reserve(&self) {
         let word = self.free_word();
         self.0.store(word.0 - FREE, Ordering::Relaxed);
+    }
+
+    /// The same, whether or not the payload was kept.
+    #[inline]
+    pub(super) fn reserve_filled(&self) {
+        let word = self.filled_word();
+        self.0.store(word.0, Ordering::Relaxed);
     }
 
     /// Free → held by one owner, with weak leases already. `Relaxed`: whoever uses one of them got it from the owner.
@@ -266,6 +268,14 @@ impl ControlWord {
         let word = Word(self.0.load(Ordering::Relaxed));
         debug_assert_eq!(word.0 & COUNT_AND_FLAGS, FREE, "a free slot without a payload");
         word
+    }
+
+    /// What the word of a slot that is free and belongs to the caller is to be, once it is neither free nor kept.
+    #[inline]
+    fn filled_word(&self) -> Word {
+        let word = Word(self.0.load(Ordering::Relaxed));
+        debug_assert_eq!(word.0 & COUNT_AND_FLAGS & !KEPT, FREE, "a free slot");
+        Word(word.0 & !COUNT_AND_FLAGS)
     }
 
     /// Held by one owner → one strong lease. An addition, not a store: the pool may be orphaning the slot right now.
