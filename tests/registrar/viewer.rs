@@ -76,11 +76,13 @@ fn look_at_everything(viewer: &Viewer) {
 fn a_viewer_leaves_no_trace_beside_a_registrar_or_alone() {
     let (path, _root) = place();
     let registrar = three(&path);
-    let open = files(&path);
+    // The registrar's own threads may be moving the log, so of its files only the names stay for sure.
+    let names = |path| files(path).into_keys().collect::<Vec<_>>();
+    let open = names(&path);
     let beside = Viewer::open(&path).unwrap();
     look_at_everything(&beside);
     drop(beside);
-    assert_eq!(files(&path), open);
+    assert_eq!(names(&path), open);
     registrar.close().wait().unwrap();
     drop(registrar);
 
