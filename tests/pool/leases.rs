@@ -1,5 +1,6 @@
 //! Strong, weak and unique leases: who keeps what alive.
 
+use std::cmp::Ordering;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
 use std::thread;
@@ -110,6 +111,7 @@ fn strong_leases_compare_as_their_payloads_do() {
     let pool = Pool::new();
     let mut leases = [3, 1, 2].map(|number| pool.acquire(number));
     assert!(leases[0] > leases[1]);
+    assert_eq!(leases[0].cmp(&leases[1]), Ordering::Greater);
     leases.sort();
     assert_eq!(leases.map(|lease| *lease), [1, 2, 3]);
     let numbers = Pool::new();
