@@ -3,13 +3,10 @@
 //!
 //! The walk along the chain is one thread's; signatures take several times as long and are verified beside it, many at
 //! once. A batch proves all of its signatures or says that one of them is bad; then they are verified singly, to name
-//! it. The one thing that a batch might let pass and a single verification refuse is a signature bent on purpose by
-//! whoever has the key, who needs no such trick.
+//! it.
 
 use std::collections::VecDeque;
 use std::mem;
-
-use ed25519_dalek::verify_batch;
 
 use crate::sync::{Arc, Condvar, Mutex, available_parallelism, lock, thread};
 use crate::work::event::EventRecord;
@@ -292,10 +289,7 @@ impl Office {
 }
 
 fn first_forged(batch: &[Collected]) -> Option<Forged> {
-    let messages: Vec<_> = batch.iter().map(|one| one.statement.message.as_slice()).collect();
-    let signatures: Vec<_> = batch.iter().map(|one| one.statement.signature).collect();
-    let keys: Vec<_> = batch.iter().map(|one| one.statement.key).collect();
-    if verify_batch(&messages, &signatures, &keys).is_ok() {
+    if Statement::are_genuine(batch.iter().map(|one| &one.statement)) {
         return None;
     }
     let bad = batch.iter().find(|one| !one.statement.is_genuine())?;

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use ed25519_dalek::{Signature, VerifyingKey};
+use ed25519_dalek::{Signature, VerifyingKey, verify_batch};
 
 use crate::work::registrar::signing::{self, KeyId, PublicKey};
 use crate::work::registrar::token::LedgerId;
@@ -19,7 +19,7 @@ pub(crate) struct KeyRing {
 }
 
 /// A message, and who is said to have signed it: still to be verified.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Statement {
     pub(crate) message: Vec<u8>,
     pub(crate) signature: Signature,
@@ -32,6 +32,19 @@ impl Statement {
         #[cfg(test)]
         signing::tally::count();
         self.key.verify_strict(&self.message, &self.signature).is_ok()
+    }
+
+    /// Whether each of many was, which takes less than half as long as to ask them one by one. The one thing that this
+    /// might let pass and [`is_genuine`](Self::is_genuine) refuse is a signature bent on purpose by whoever has the key,
+    /// who needs no such trick.
+    pub(crate) fn are_genuine<'a>(all: impl IntoIterator<Item = &'a Self, IntoIter: Clone>) -> bool {
+        #[cfg(test)]
+        signing::tally::count();
+        let all = all.into_iter();
+        let messages: Vec<_> = all.clone().map(|one| one.message.as_slice()).collect();
+        let signatures: Vec<_> = all.clone().map(|one| one.signature).collect();
+        let keys: Vec<_> = all.map(|one| one.key).collect();
+        verify_batch(&messages, &signatures, &keys).is_ok()
     }
 }
 

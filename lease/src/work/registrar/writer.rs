@@ -475,4 +475,4 @@ impl Waiter for Queued {
 
 #[cfg(test)]
 #[cfg(not(loom))]
-mod tests;
+pub(super) mod tests;

@@ -129,7 +129,7 @@ impl Watched {
 }
 
 /// Puts a record there that says to be of a registrar.
-fn forge(ledger: &MemoryLedger, change: &LeaseChange) {
+pub(in crate::work::registrar) fn forge(ledger: &MemoryLedger, change: &LeaseChange) {
     let last = ledger.read(ledger.head().unwrap().sequence - 1, 1).unwrap();
     let record = EventRecord::new(change.event_type(), "nowhere", "registrar", change.encode());
     let batch = [record.at(0, last[0].tick).into()];
@@ -142,7 +142,11 @@ fn forged_signature(named: &Registrar) -> Vec<u8> {
     [key.id().as_slice(), &[7; 64]].concat()
 }
 
-fn forged_issue(named: &Registrar, work_id: &str, fencing_token: u64) -> LeaseChange {
+pub(in crate::work::registrar) fn forged_issue(
+    named: &Registrar,
+    work_id: &str,
+    fencing_token: u64,
+) -> LeaseChange {
     let now = named.clock().tick();
     LeaseChange::Issued {
         lease_id: format!("forged/{work_id}"),
@@ -159,7 +163,7 @@ fn forged_issue(named: &Registrar, work_id: &str, fencing_token: u64) -> LeaseCh
     }
 }
 
-fn forged_revocation(named: &Registrar, lease_id: &str) -> LeaseChange {
+pub(in crate::work::registrar) fn forged_revocation(named: &Registrar, lease_id: &str) -> LeaseChange {
     LeaseChange::Revoked {
         lease_id: lease_id.to_owned(),
         reason: "forged".to_owned(),
