@@ -3,9 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::thread;
 use std::time::Duration;
 
-use lease::ledger::{Ledger, MemoryLedger, NewRecord, SqliteLedger};
+use lease::ledger::{
+    Head, Ledger, LedgerError, MemoryLedger, NewRecord, RecordVerifier, Section, SqliteLedger,
+};
 use lease::{
     ClockId, EventRecord, LeaseError, LeaseReducerState, LedgerEvent, ManualClock, Registrar,
     RegistrarBuilder, RegistrarError, ReleaseReason, Signer, helpers,
@@ -220,6 +224,136 @@ fn a_closed_registrar_writes_the_checkpoint_that_is_asked_for() {
         ledger.checkpoints(VIEW).unwrap(),
         [ledger.head().unwrap().sequence]
     );
+}
+
+/// A ledger on disk that counts how often a checkpoint of a view is begun, and keeps whoever begins one.
+struct Watched {
+    ledger: SqliteLedger,
+    begun: AtomicUsize,
+    is_held: AtomicBool,
+}
+
+impl Watched {
+    fn at(path: &Path) -> Arc<Self> {
+        Arc::new(Self {
+            ledger: SqliteLedger::open(path).unwrap(),
+            begun: AtomicUsize::new(0),
+            is_held: AtomicBool::new(true),
+        })
+    }
+
+    fn begun(&self) -> usize {
+        self.begun.load(SeqCst)
+    }
+
+    fn let_go(&self) {
+        self.is_held.store(false, SeqCst);
+    }
+}
+
+impl Ledger for Watched {
+    fn head(&self) -> Result<Head, LedgerError> {
+        self.ledger.head()
+    }
+
+    fn read(&self, after: u64, limit: usize) -> Result<Vec<EventRecord>, LedgerError> {
+        self.ledger.read(after, limit)
+    }
+
+    fn enter(&self) -> Result<Box<dyn Section + '_>, LedgerError> {
+        self.ledger.enter()
+    }
+
+    fn sync(&self) -> Result<(), LedgerError> {
+        self.ledger.sync()
+    }
+
+    fn epoch(&self) -> Result<u32, LedgerError> {
+        self.ledger.epoch()
+    }
+
+    fn verify(&self, verifier: &mut dyn RecordVerifier) -> Result<Head, LedgerError> {
+        self.ledger.verify(verifier)
+    }
+
+    fn checkpoints(&self, name: &str) -> Result<Vec<u64>, LedgerError> {
+        self.ledger.checkpoints(name)
+    }
+
+    fn load_checkpoint(&self, name: &str, sequence: u64) -> Result<Option<Vec<u8>>, LedgerError> {
+        self.ledger.load_checkpoint(name, sequence)
+    }
+
+    fn save_checkpoint(&self, name: &str, sequence: u64, bytes: &[u8]) -> Result<(), LedgerError> {
+        self.begun.fetch_add(1, SeqCst);
+        eventually("the checkpoint may be written", || !self.is_held.load(SeqCst));
+        self.ledger.save_checkpoint(name, sequence, bytes)
+    }
+
+    fn checkpoint_turn(&self) -> Result<Option<Box<dyn Send>>, LedgerError> {
+        self.ledger.checkpoint_turn()
+    }
+}
+
+#[test]
+fn while_one_writes_a_checkpoint_the_others_leave_it_to_him() {
+    const INTERVAL: u64 = 8;
+    let (path, _root) = place();
+    let ledger = Watched::at(&path);
+    let (clock, signer) = (ManualClock::new(), Signer::generate());
+    let registrars = [(); 4].map(|()| {
+        let builder = at(&clock, INTERVAL).signer(signer.clone());
+        builder.on(Arc::clone(&ledger) as Arc<dyn Ledger>).unwrap()
+    });
+    let issue = |registrar: &Registrar, count| {
+        for _ in 0..count {
+            let lease = registrar.issue("work", TTL).wait().unwrap();
+            let released = registrar.release(&lease.lease_id, ReleaseReason::Completed);
+            released.wait().unwrap();
+        }
+    };
+    issue(&registrars[0], INTERVAL);
+    eventually("somebody writes", || ledger.begun() == 1);
+    // For each of them, one is due many times over.
+    for registrar in &registrars {
+        issue(registrar, INTERVAL);
+    }
+    assert_eq!(ledger.begun(), 1);
+    // Whoever is asked writes, whoever else does.
+    thread::scope(|scope| {
+        let asked = scope.spawn(|| registrars[1].checkpoint().unwrap());
+        eventually("another one writes", || ledger.begun() == 2);
+        ledger.let_go();
+        asked.join().unwrap();
+    });
+    let newest = ledger.checkpoints(VIEW).unwrap()[0];
+    eventually("the turn is free", || ledger.checkpoint_turn().unwrap().is_some());
+    // Now that it is there, none is due for any of them.
+    for registrar in &registrars {
+        issue(registrar, 1);
+    }
+    drop(registrars);
+    assert_eq!(ledger.checkpoints(VIEW).unwrap()[0], newest);
+    assert_eq!(ledger.begun(), 2);
+}
+
+#[test]
+fn a_checkpoint_that_somebody_left_when_he_died_is_written_by_the_next_one() {
+    let (path, _root) = place();
+    let clock = ManualClock::new();
+    let registrar = at(&clock, 3).open(&path).unwrap();
+    fs::create_dir_all(path.join("checkpoints")).unwrap();
+    // All that is left of a turn when its process ends is that its files are closed.
+    let turn = fs::File::open(path.join("checkpoints")).unwrap();
+    turn.lock().unwrap();
+    busy_day(&registrar, &clock);
+    assert_eq!(registrar.ledger().checkpoints(VIEW).unwrap(), []);
+    drop(turn);
+    assert_eq!(registrar.ledger().checkpoints(VIEW).unwrap(), []);
+    let last = registrar.issue("more", TTL).wait().unwrap();
+    await_checkpoint(registrar.ledger(), 3);
+    assert!(state(&registrar).get(&last.lease_id).is_some());
+    registrar.close().wait().unwrap();
 }
 
 #[test]

@@ -27,10 +27,6 @@ pub(crate) use ::std::thread::panicking;
 #[cfg(feature = "work")]
 pub(crate) use ::std::thread::available_parallelism;
 
-// Letting time pass, which no model has.
-#[cfg(feature = "work")]
-pub(crate) use ::std::thread::sleep;
-
 /// Whether a thread has ended. Loom's cannot be asked, and none of its models does.
 #[cfg(feature = "work")]
 pub(crate) fn is_finished(thread: &thread::JoinHandle<()>) -> bool {

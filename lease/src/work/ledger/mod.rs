@@ -241,6 +241,18 @@ pub trait Ledger: Send + Sync {
         let _ = (name, sequence, bytes);
         Ok(())
     }
+
+    /// The turn to write a checkpoint, of whatever name, had until it is dropped or its process ends; `None` while
+    /// somebody else has it, here or in another process. It is for those who would write the same one at the same time:
+    /// [`save_checkpoint`](Self::save_checkpoint) asks nobody for it. Where no other process writes, as here, it can
+    /// always be had.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`] when the storage failed.
+    fn checkpoint_turn(&self) -> Result<Option<Box<dyn Send>>, LedgerError> {
+        Ok(Some(Box::new(())))
+    }
 }
 
 /// How many checkpoints of a name are kept: one to start from, and one more should that one be damaged.

@@ -3,17 +3,15 @@
 //! By a thread that makes a view of its own, from the last checkpoint and what was appended since: the writer's view
 //! stays where it is, so nobody waits for a checkpoint, in the section or outside of it. One is due after so many
 //! records, but never before there are as many as there are leases: then writing all of them is little beside having
-//! read the records.
-
-use std::time::Duration;
+//! read the records. Of all processes for whom one is due, whoever has the ledger's turn writes it; the others go on, and
+//! look again after their next commands whether it is there or whether he has died.
 
 use crate::sync::{
     Arc, Mutex,
     atomic::{AtomicBool, Ordering::Relaxed},
-    is_finished, lock, sleep, thread,
+    is_finished, lock, thread,
 };
 use crate::work::ledger::{Ledger, LedgerError};
-use crate::work::random;
 use crate::work::registrar::core::Core;
 use crate::work::registrar::projection::Projection;
 use crate::work::registrar::resume;
@@ -21,9 +19,6 @@ use crate::work::tick::Tick;
 
 /// How many records make a checkpoint worth it, unless told otherwise.
 pub(super) const INTERVAL: u64 = 10_000;
-
-/// How long those who find at the same time that one is due leave it to each other, at most.
-const LEISURE: Duration = Duration::from_millis(256);
 
 /// The checkpoints of one registrar.
 pub(crate) struct Checkpoints {
@@ -34,7 +29,7 @@ pub(crate) struct Checkpoints {
 }
 
 struct Progress {
-    /// Where the last one stands, or the one that is being written.
+    /// Where the last one stands, whoever wrote it, or the one that is being written.
     last: u64,
     writing: Option<thread::JoinHandle<()>>,
 }
@@ -87,20 +82,37 @@ impl Core {
         {
             return;
         }
+        let turn = match self.ledger.checkpoint_turn() {
+            Ok(Some(turn)) => turn,
+            // Somebody else is writing it.
+            Ok(None) => return,
+            // What fails is left to the next time.
+            Err(_) => {
+                progress.last = head;
+                return;
+            }
+        };
+        if let Some(newest) = self.newest_checkpoint().filter(|newest| *newest <= head)
+            && newest > progress.last
+        {
+            progress.last = newest;
+            return;
+        }
         let writing = self.writing(Arc::clone(&checkpoints.is_over));
-        let since = progress.last;
         progress.last = head;
         // Without a thread to spare there is no checkpoint this time.
         progress.writing = thread::Builder::new()
             .name("lease-state".to_owned())
             .spawn(move || {
-                // What fails is left to the next time.
-                writing.let_others_go_first();
-                if !writing.is_behind_others(since) {
-                    let _ = writing.run();
-                }
+                let _ = writing.run();
+                drop(turn);
             })
             .ok();
+    }
+
+    fn newest_checkpoint(&self) -> Option<u64> {
+        let kept = self.ledger.checkpoints(resume::NAME).unwrap_or_default();
+        kept.first().copied()
     }
 
     /// Writes a checkpoint of everything that is in the ledger by now.
@@ -128,26 +140,6 @@ struct Writing {
 }
 
 impl Writing {
-    /// Waits for a time that nobody else waits for, if there is anybody else.
-    fn let_others_go_first(&self) {
-        const STEP: Duration = Duration::from_millis(8);
-        if self.ledger.incarnations().is_ok_and(|all| all.len() <= 1) {
-            return;
-        }
-        let [share] = random::bytes();
-        let mut left = LEISURE.mul_f64(f64::from(share) / 256.0);
-        while !left.is_zero() && !self.is_over.load(Relaxed) {
-            sleep(left.min(STEP));
-            left = left.saturating_sub(STEP);
-        }
-    }
-
-    /// Whether another process has written one since this registrar's last.
-    fn is_behind_others(&self, since: u64) -> bool {
-        let kept = self.ledger.checkpoints(resume::NAME).unwrap_or_default();
-        kept.first().is_some_and(|newest| *newest > since)
-    }
-
     fn run(&self) -> Result<(), LedgerError> {
         let mut view = Projection::resume(&*self.ledger, 1, self.retention, self.now);
         while view.read_page(&*self.ledger, self.now)? {

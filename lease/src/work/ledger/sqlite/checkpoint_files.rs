@@ -2,10 +2,11 @@
 //!
 //! One is there whole or not at all: written to a temporary file, synced, renamed, and the directory synced. They are a
 //! shortcut for readers, so no lock guards them: two processes that write the same one write the same bytes, and whoever
-//! reads one that is being removed takes an older one. Without any of them the ledger is as whole as with them.
+//! reads one that is being removed takes an older one. Without any of them the ledger is as whole as with them. The lock
+//! on the folder only spares processes to write what another one is writing.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
@@ -51,6 +52,33 @@ pub(super) fn load(directory: &Directory, name: &str, sequence: u64) -> Result<O
         read => read
             .map(Some)
             .map_err(|error| LedgerError::io("read the checkpoint", &path, error)),
+    }
+}
+
+/// The lock on the folder.
+pub(super) struct Turn(File);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // By name, because a child that is being forked at this moment holds the same open file until it execs.
+        let _ = self.0.unlock();
+    }
+}
+
+/// The turn to write one, `None` while somebody else has it.
+pub(super) fn turn(directory: &Directory) -> Result<Option<Turn>, LedgerError> {
+    let folder = directory.file(directory::CHECKPOINTS);
+    let opened = match File::open(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            File::open(directory.folder(directory::CHECKPOINTS)?)
+        }
+        opened => opened,
+    };
+    let file = opened.map_err(|error| LedgerError::io("open", &folder, error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Turn(file))),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(LedgerError::io("lock", &folder, error)),
     }
 }
 

@@ -351,6 +351,12 @@ impl Ledger for SqliteLedger {
         self.check_process()?;
         checkpoint_files::save(&self.shared.common.directory, name, sequence, bytes)
     }
+
+    fn checkpoint_turn(&self) -> Result<Option<Box<dyn Send>>, LedgerError> {
+        self.check_process()?;
+        let turn = checkpoint_files::turn(&self.shared.common.directory)?;
+        Ok(turn.map(|turn| Box::new(turn) as Box<dyn Send>))
+    }
 }
 
 /// Inside the gate, with the connection that writes. From the first look at the records to the next append there is one

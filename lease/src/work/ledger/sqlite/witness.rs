@@ -106,7 +106,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::sync::sleep;
+    use crate::sync::thread;
 
     /// A witness of files that have been let alone for so long that their directory alone is looked at.
     fn settled() -> (PathBuf, Witness) {
@@ -123,7 +123,7 @@ mod tests {
             "the directory was changed just now"
         );
         while lock(&witness.settled).is_none() {
-            sleep(Duration::from_millis(50));
+            thread::sleep(Duration::from_millis(50));
             assert_eq!(witness.disturbed(), None);
         }
         (path, witness)
