@@ -113,13 +113,13 @@ pub(crate) fn kind_in<'a>(namespace: &str, event_type: &'a str) -> Option<&'a st
 
 /// Finds the arm of a record's payload and holds it against the kind that its type names.
 pub(crate) fn find<'a, E: LeaseEvent>(kind: &str, record: &'a EventRecord) -> Result<Found<'a>, EventError> {
-    let found = wire::scan(E::NAMESPACE, E::ARMS, &record.payload)?;
-    if found.arm().kind == kind {
-        return Ok(found);
+    let found = wire::scan(E::NAMESPACE, E::ARMS, &record.payload);
+    match &found {
+        Ok(other) if other.arm().kind != kind => Err(EventError::WrongType {
+            event_type: record.event_type.clone(),
+            namespace: E::NAMESPACE,
+            carried: other.arm().kind,
+        }),
+        _ => found,
     }
-    Err(EventError::WrongType {
-        event_type: record.event_type.clone(),
-        namespace: E::NAMESPACE,
-        carried: found.arm().kind,
-    })
 }

@@ -6,6 +6,7 @@
 
 mod error;
 mod family;
+mod part;
 mod record;
 pub(crate) mod wire;
 

@@ -11,7 +11,10 @@ use prost::{
     encoding::{self, DecodeContext, WireType},
 };
 
-use super::EventError;
+use super::{
+    EventError,
+    part::{Part, split_varint},
+};
 
 /// The longest payload that is looked at, in bytes.
 pub(crate) const MAX_PAYLOAD: usize = 64 * 1024;
@@ -76,18 +79,22 @@ impl Form {
         }
     }
 
-    /// Whether prost would read this occurrence as this form; allocates only to say why not.
-    fn check(self, part: Part<'_>) -> Result<(), DecodeError> {
+    /// Whether prost would read this occurrence as this form, and its text if that is one; allocates only to say why not.
+    #[inline]
+    fn check(self, part: Part<'_>) -> Result<&str, DecodeError> {
         let scalar = self.wire_type();
         if self.repeated && part.wire_type == WireType::LengthDelimited && scalar != part.wire_type {
-            let mut packed = part.value()?;
+            let mut packed = part.value;
             while !packed.is_empty() {
                 encoding::skip_field(scalar, part.tag, &mut packed, DecodeContext::default())?;
             }
-            return Ok(());
+            return Ok("");
         }
         encoding::check_wire_type(scalar, part.wire_type)?;
-        if self.value == Value::Text && std::str::from_utf8(part.value()?).is_err() {
+        if self.value != Value::Text {
+            return Ok("");
+        }
+        std::str::from_utf8(part.value).or_else(|_| {
             let mut bytes = part.bytes;
             encoding::string::merge(
                 part.wire_type,
@@ -95,37 +102,8 @@ impl Form {
                 &mut bytes,
                 DecodeContext::default(),
             )?;
-        }
-        Ok(())
-    }
-}
-
-/// One field as it stands in a message: its number and its bytes, the length prefix included.
-#[derive(Clone, Copy)]
-struct Part<'a> {
-    tag: u32,
-    wire_type: WireType,
-    bytes: &'a [u8],
-}
-
-impl<'a> Part<'a> {
-    /// Takes the next field off `message`.
-    fn take(message: &mut &'a [u8]) -> Result<Self, DecodeError> {
-        let (tag, wire_type) = encoding::decode_key(message)?;
-        let start = *message;
-        encoding::skip_field(wire_type, tag, message, DecodeContext::default())?;
-        Ok(Self {
-            tag,
-            wire_type,
-            bytes: &start[..start.len() - message.len()],
+            Ok("")
         })
-    }
-
-    /// The bytes after the length prefix.
-    fn value(self) -> Result<&'a [u8], DecodeError> {
-        let mut value = self.bytes;
-        encoding::decode_varint(&mut value)?;
-        Ok(value)
     }
 }
 
@@ -134,18 +112,22 @@ impl<'a> Part<'a> {
 pub struct Found<'a> {
     arm: &'static Arm,
     message: &'a [u8],
-    /// Where the arm's first fields stand last in the message, by their place in the table of the arm.
-    places: [Place; PLACES],
+    /// What the arm's first fields say, by their place in the table of the arm.
+    places: [Place<'a>; PLACES],
 }
 
 /// How many fields of an arm are found at once; the others are looked for.
 const PLACES: usize = 12;
 
-/// Where a field stands in a message, its length prefix included; nowhere, if that is empty.
-#[derive(Clone, Copy, Debug, Default)]
-struct Place {
-    start: u32,
-    end: u32,
+/// The last occurrence of a field.
+#[derive(Clone, Copy, Debug)]
+struct Place<'a> {
+    /// Its bytes, the length prefix included; empty if there is none.
+    bytes: &'a [u8],
+    /// What it says, if it is a string.
+    text: &'a str,
+    /// What it says, if it is a varint.
+    number: u64,
 }
 
 /// Finds the one arm of a payload.
@@ -164,29 +146,43 @@ pub(crate) fn scan<'a>(
             limit: MAX_PAYLOAD,
         });
     }
-    let mut rest = payload;
-    let mut found = None;
+    let mut found = Found::NOTHING;
     let mut count = 0;
+    let mut rest = payload;
     while !rest.is_empty() {
         let part = Part::take(&mut rest)?;
         let Some(arm) = arms.iter().find(|arm| arm.tag == part.tag) else {
             continue;
         };
         encoding::check_wire_type(WireType::LengthDelimited, part.wire_type)?;
-        found = Some(Found::in_message(arm, part.value()?)?);
+        found.take_arm(arm, part.value)?;
         count += 1;
     }
-    match (found, count) {
-        (Some(found), 1) => Ok(found),
-        (None, _) => Err(EventError::NoArm { namespace }),
-        (Some(_), count) => Err(EventError::ManyArms { namespace, count }),
+    match count {
+        0 => Err(EventError::NoArm { namespace }),
+        1 => Ok(found),
+        count => Err(EventError::ManyArms { namespace, count }),
     }
 }
 
 impl<'a> Found<'a> {
-    /// Judges every field of an arm, and notes where it stands.
-    fn in_message(arm: &'static Arm, message: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut places = [Place::default(); PLACES];
+    const NOTHING: Self = Self {
+        arm: &Arm {
+            kind: "",
+            tag: 0,
+            fields: &[],
+        },
+        message: &[],
+        places: [Place {
+            bytes: &[],
+            text: "",
+            number: 0,
+        }; PLACES],
+    };
+
+    /// Judges every field of an arm, and notes what it says.
+    fn take_arm(&mut self, arm: &'static Arm, message: &'a [u8]) -> Result<(), DecodeError> {
+        (self.arm, self.message) = (arm, message);
         let mut rest = message;
         let mut expected = 0;
         while !rest.is_empty() {
@@ -201,25 +197,24 @@ impl<'a> Found<'a> {
                     None => continue,
                 },
             };
-            arm.fields[index].form.check(part)?;
-            if let Some(place) = places.get_mut(index) {
-                // A message is at most as long as a payload, so these never wrap.
-                let end = message.len() - rest.len();
+            let text = arm.fields[index].form.check(part)?;
+            if let Some(place) = self.places.get_mut(index) {
                 *place = Place {
-                    start: u32::try_from(end - part.bytes.len()).unwrap_or(u32::MAX),
-                    end: u32::try_from(end).unwrap_or(u32::MAX),
+                    bytes: part.bytes,
+                    text,
+                    number: part.number,
                 };
             }
             expected = index;
         }
-        Ok(Self { arm, message, places })
+        Ok(())
     }
 
     /// The bytes of the last occurrence of a single field, by its place in the arm's table, the length prefix included;
     /// empty when it does not stand there.
     fn last(&self, index: usize) -> &'a [u8] {
-        if let Some(Place { start, end }) = self.places.get(index) {
-            return &self.message[*start as usize..*end as usize];
+        if let Some(place) = self.places.get(index) {
+            return place.bytes;
         }
         let tag = self.arm.fields[index].tag;
         let mut last = &[][..];
@@ -232,24 +227,19 @@ impl<'a> Found<'a> {
         last
     }
 
-    /// The value of a string or bytes field that is not repeated, by its place in the arm's table; not copied.
+    /// The value of a bytes field that is not repeated, by its place in the arm's table, one of the first; not copied.
     pub(crate) fn bytes(&self, index: usize) -> &'a [u8] {
-        let mut value = self.last(index);
-        // What was judged has a length.
-        match encoding::decode_varint(&mut value) {
-            Ok(_) => value,
-            Err(_) => &[],
-        }
+        split_varint(self.places[index].bytes).map_or(&[], |(_, value)| value)
     }
 
-    /// The value of a string field that is not repeated, by its place in the arm's table; not copied.
+    /// The value of a string field that is not repeated, by its place in the arm's table, one of the first; not copied.
     pub(crate) fn text(&self, index: usize) -> &'a str {
-        std::str::from_utf8(self.bytes(index)).unwrap_or_default()
+        self.places[index].text
     }
 
-    /// The value of a `u64` field that is not repeated, by its place in the arm's table.
+    /// The value of a `u64` field that is not repeated, by its place in the arm's table, one of the first.
     pub(crate) fn number(&self, index: usize) -> u64 {
-        encoding::decode_varint(&mut self.last(index)).unwrap_or_default()
+        self.places[index].number
     }
 
     /// Which arm it is.
@@ -287,11 +277,32 @@ impl<'a> Found<'a> {
     }
 
     /// The values of a string or bytes field in the order in which they stand, not copied.
-    pub(crate) fn values(&self, tag: u32) -> impl Iterator<Item = &'a [u8]> {
-        let mut rest = self.message;
-        std::iter::from_fn(move || (!rest.is_empty()).then(|| Part::take(&mut rest).ok()).flatten())
-            .filter(move |part| part.tag == tag)
-            .filter_map(|part| part.value().ok())
+    pub(crate) fn values(&self, tag: u32) -> Values<'a> {
+        Values {
+            rest: self.message,
+            tag,
+        }
+    }
+}
+
+/// The values of one field.
+#[derive(Clone, Debug)]
+pub(crate) struct Values<'a> {
+    rest: &'a [u8],
+    tag: u32,
+}
+
+impl<'a> Iterator for Values<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        while !self.rest.is_empty() {
+            let part = Part::take(&mut self.rest).ok()?;
+            if part.tag == self.tag {
+                return Some(part.value);
+            }
+        }
+        None
     }
 }
 

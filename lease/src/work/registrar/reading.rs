@@ -4,10 +4,10 @@
 //! together.
 
 use super::{LeaseChange, LeaseError};
-use crate::work::event::{self, EventRecord, LeaseEvent as _, wire::Found};
+use crate::work::event::{self, EventRecord, LeaseEvent as _, wire::Values};
 
 /// [`LeaseChange`], borrowed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Reading<'a> {
     Issued(Issue<'a>),
     Renewed(Renewal<'a>),
@@ -51,19 +51,18 @@ pub(super) struct Renewal<'a> {
     pub(super) tick_rate_hz: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Conflict<'a> {
     pub(super) work_id: &'a str,
     pub(super) resolution: &'a str,
-    found: Found<'a>,
+    ids: Values<'a>,
 }
 
 impl<'a> Conflict<'a> {
     pub(super) fn ids(&self) -> impl Iterator<Item = &'a str> {
-        let tag = self.found.arm().fields[1].tag;
-        // Judged when it was found.
-        self.found
-            .values(tag)
+        // Judged when they were found.
+        self.ids
+            .clone()
             .map(|id| std::str::from_utf8(id).unwrap_or_default())
     }
 }
@@ -117,7 +116,7 @@ impl<'a> Reading<'a> {
             _ => Self::Conflict(Conflict {
                 work_id: found.text(0),
                 resolution: found.text(2),
-                found,
+                ids: found.values(found.arm().fields[1].tag),
             }),
         }))
     }
