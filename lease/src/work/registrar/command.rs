@@ -41,6 +41,14 @@ impl Request {
     pub(crate) fn asks_for(&self, work_id: &str) -> bool {
         matches!(self, Self::Issue(issue) if issue.work_id == work_id)
     }
+
+    /// Whether what it is about shows only in the view, so that an old view would leave something out.
+    pub(crate) const fn is_made_of_the_view(&self) -> bool {
+        match self {
+            Self::Revoke { .. } | Self::ExpireDue | Self::Key(_) => true,
+            Self::Issue(_) | Self::Renew { .. } | Self::Release(_) | Self::Record(_) => false,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -267,13 +267,15 @@ impl Core {
     ) -> Vec<(Release, RegistrarError)> {
         let mut owed = Vec::new();
         let mut rest: Vec<_> = todo.into_iter().map(|queued| (queued, 0)).collect();
+        let mut is_first = true;
         while !rest.is_empty() {
             let mut fate = Fate::default();
-            let signed = self.sign_all(rest, holders, &mut fate);
+            let signed = self.sign_all(rest, is_first, holders, &mut fate);
             if !signed.is_empty() {
                 self.commit(signed, holders, &mut fate);
             }
             rest = mem::take(&mut fate.again);
+            is_first = false;
             for first in mem::take(&mut fate.waiting) {
                 lines.rejoin(first);
             }
@@ -284,17 +286,24 @@ impl Core {
 
     /// Catches up, drops what nobody wants any more, answers what is refused already, and signs the rest.
     ///
-    /// What nothing can be said against is not looked at before it is in the section, where the view has to come up to the
-    /// ledger's end in any case; unless that may be far.
+    /// The view need not be caught up outside the section if it was at the ledger's end lately: inside it has to be in any
+    /// case. Then nothing is refused here, but looked at once more.
     ///
     /// A refusal counts only as long as nothing before it in the queue is on its way: whoever drops a claim and asks
     /// for it again must not find himself in the way.
-    fn sign_all(&self, todo: Vec<(Queued, u32)>, holders: &mut Holders, fate: &mut Fate) -> Vec<Signed> {
-        let needs_view = |(queued, _): &(Queued, u32)| !matches!(queued.request, Request::Record(_));
-        let is_close = lock(&self.projection).was_at_the_end_lately();
-        if (!is_close || todo.iter().any(needs_view))
-            && let Err(error) = self.catch_up()
-        {
+    fn sign_all(
+        &self,
+        todo: Vec<(Queued, u32)>,
+        is_first: bool,
+        holders: &mut Holders,
+        fate: &mut Fate,
+    ) -> Vec<Signed> {
+        let is_close = is_first && lock(&self.projection).was_at_the_end_lately();
+        let is_fresh = !is_close
+            || todo
+                .iter()
+                .any(|(queued, _)| queued.request.is_made_of_the_view());
+        if is_fresh && let Err(error) = self.catch_up() {
             fate.fail(todo.into_iter().map(|(queued, _)| queued), &error);
             return Vec::new();
         }
@@ -319,7 +328,9 @@ impl Core {
                     signings: signings + 1,
                     signer: signer.public_key(),
                 }),
-                Err(refusal) if all_signed.is_empty() => fate.refuse_at(queued, signings + 1, refusal),
+                Err(refusal) if is_fresh && all_signed.is_empty() => {
+                    fate.refuse_at(queued, signings + 1, refusal);
+                }
                 Err(_) => fate.again.push((queued, signings)),
             }
         }

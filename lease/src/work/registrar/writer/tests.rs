@@ -367,3 +367,41 @@ fn whoever_waits_reads_only_what_was_appended() {
     drop(waiting.wait().unwrap());
     assert!(watched.reads.load(SeqCst) > reads);
 }
+
+#[test]
+fn whoever_writes_all_the_time_reads_only_inside() {
+    let (watched, registrar, _) = two();
+    let reads = watched.reads.load(SeqCst);
+    for round in 0..100 {
+        let lease = registrar.issue(format!("work/{round}"), TTL).wait().unwrap();
+        registrar
+            .release(lease.lease_id, ReleaseReason::Completed)
+            .wait()
+            .unwrap();
+    }
+    // Unless somebody was stopped each time for so long that the ledger's end may have been far.
+    assert!(watched.reads.load(SeqCst) - reads < 200);
+}
+
+#[test]
+fn what_an_old_view_says_refuses_nobody() {
+    let (watched, registrar, other) = two();
+    for round in 0..20 {
+        let held = other.issue("work", TTL).wait().unwrap();
+        let mine = registrar.issue(format!("mine/{round}"), TTL).wait().unwrap();
+        other
+            .release(held.lease_id, ReleaseReason::Completed)
+            .wait()
+            .unwrap();
+        let done = watched.outside.load(SeqCst);
+        let taken = registrar.issue("work", TTL).wait().unwrap();
+        assert!(
+            watched.outside.load(SeqCst) - done < 10,
+            "it looked again at once"
+        );
+        for lease_id in [mine.lease_id, taken.lease_id] {
+            other.revoke(lease_id, "enough").wait().unwrap();
+        }
+    }
+    assert_all_agree(&watched, &registrar, 0);
+}
