@@ -9,7 +9,9 @@ mod directory;
 #[cfg(test)]
 mod disturbed;
 #[cfg(test)]
-mod faults;
+mod failed_moves;
+#[cfg(test)]
+mod failed_syncs;
 #[cfg(test)]
 mod killed;
 #[cfg(test)]
@@ -22,6 +24,8 @@ mod moved;
 mod processes;
 #[cfg(test)]
 mod read_only;
+#[cfg(test)]
+mod refused_writes;
 #[cfg(test)]
 mod sealing;
 #[cfg(test)]

@@ -47,6 +47,12 @@ pub enum LedgerError {
     },
     /// The storage could not say that it is durable, here or in another process: whether records since the last good
     /// sync survive a power cut is unknown. Nothing more is appended until the storage has proved itself again.
+    ///
+    /// What a sync has failed to write the system may drop from memory. While some of it is missing there, everybody who
+    /// has the ledger open is told so, and in this way whatever the gap would otherwise look like; the ledger then has to
+    /// be closed everywhere, and who opens it next gets what is left, which is at least what was synced. What is found to
+    /// be bad although memory has all of the log is so on the disk, and is called [`Damaged`](Self::Damaged) or
+    /// [`BadRecord`](Self::BadRecord).
     #[error("the ledger could not be synced: {reason}")]
     SyncFailed {
         /// What the system said.

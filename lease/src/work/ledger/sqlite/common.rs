@@ -67,9 +67,18 @@ impl Common {
             directory.sync()?;
             Role::Create
         };
-        let mut connection = storage::connect(&database, role, patience)?;
-        storage::establish(&mut connection, &database)?;
-        check_origin(connection, &database, moved)?;
+        let opened = storage::connect(&database, role, patience).and_then(|mut connection| {
+            storage::establish(&mut connection, &database)?;
+            check_origin(connection, &database, moved)
+        });
+        if let Err(error) = opened {
+            if gate.is_marked()
+                && let Ok(log) = directory.open(directory::WAL, false)
+            {
+                look_for_loss(&database, &log, patience)?;
+            }
+            return Err(error);
+        }
         directory.complete()?;
         let log = directory.open(directory::WAL, false)?;
         let ferry = directory.open(directory::FERRY, true)?;
@@ -161,9 +170,12 @@ impl Common {
         done
     }
 
-    /// Looks whether the files are still those that were opened, and makes the storage trusted again if a sync failed: the log is written over itself and synced, the database is seen
-    /// to have on the disk what was moved into it, and what both hold is verified. Until that has succeeded the ledger
-    /// can only be read. Says whether it had to.
+    /// Looks whether the files are still those that were opened, and makes the storage trusted again if a sync failed: the
+    /// log is written over itself and synced, the database is seen to have on the disk what was moved into it, and what
+    /// both hold is verified. Until that has succeeded the ledger can only be read. Says whether it had to.
+    ///
+    /// What memory has lost is found before anything is verified. So what is found to be bad then is so on the disk, and
+    /// is called what it is.
     pub(super) fn regain_trust(
         &self,
         inside: &Passage<'_>,
@@ -191,33 +203,15 @@ impl Common {
     /// that failed may have been a checkpoint's, and the next one, which would be believed, gives the log up.
     fn settle(&self, patience: Duration) -> Result<(), LedgerError> {
         let failed = |error: io::Error| LedgerError::from(Failure::Sync(error.to_string()));
-        let lost = |what: &str| {
-            failed(io::Error::other(format!(
-                "memory has lost what was in the log, {what}; \
-                 who opens the ledger when nobody has it open gets what is left"
-            )))
-        };
-        let checkpoint = |connection: &Connection, reach| {
-            let moved = storage::checkpoint(connection, reach);
+        let log = self.directory.open(directory::WAL, false)?;
+        let connection = look_for_loss(&self.database, &log, patience)?;
+        let checkpoint = || {
+            let moved = storage::checkpoint(&connection, Reach::Beside);
             moved.map_err(|error| LedgerError::from_sqlite("checkpoint", &self.database, error))
         };
-        let looked = storage::connect(&self.database, Role::Write, patience).and_then(|connection| {
-            let known = checkpoint(&connection, Reach::Look)?.pages;
-            Ok((connection, known))
-        });
-        let (connection, known) = looked.map_err(|error| match error {
-            LedgerError::Damaged { reason, .. } | LedgerError::NotALedger { reason, .. } => lost(&reason),
-            error => error,
-        })?;
-        let whole = frames::whole(&self.directory.open(directory::WAL, false)?).map_err(failed)?;
-        if whole < known {
-            return Err(lost(&format!("{whole} of {known} pages are whole")));
-        }
         // The first sync may only be told of the old error.
-        if checkpoint(&connection, Reach::Beside)
-            .or_else(|_| checkpoint(&connection, Reach::Beside))?
-            .is_busy
-        {
+        let moved = checkpoint().or_else(|_| checkpoint())?;
+        if moved.is_busy {
             return Err(failed(io::Error::other("somebody else is moving the log")));
         }
         let mut proof = lock(&self.proof);
@@ -225,11 +219,42 @@ impl Common {
             let file = self.directory.open(directory::DATABASE, false)?;
             *proof = Some((file, rewrite::past_memory(&self.database).map_err(failed)?));
         }
-        match &*proof {
-            Some((file, Some(disk))) => rewrite::mend(file, disk).map_err(failed),
-            _ => Ok(()),
+        let Some((file, disk)) = &*proof else {
+            return Ok(());
+        };
+        // What memory loses of it the log has still. It may lose more while it is mended.
+        for attempt in 0..rewrite::ATTEMPTS {
+            let unmoved = frames::unmoved(&log, &moved, file).map_err(failed)?;
+            if unmoved.is_empty() && attempt > 0 {
+                return Ok(());
+            }
+            rewrite::write(file, &unmoved).map_err(failed)?;
+            if let Some(disk) = disk {
+                rewrite::mend(file, disk).map_err(failed)?;
+            }
         }
+        Err(failed(io::Error::other(
+            "the database does not keep what is moved into it",
+        )))
     }
+}
+
+/// Fails if memory has less of the log than SQLite's index knows; otherwise returns a connection that has looked at no
+/// page yet. Nobody may write meanwhile.
+fn look_for_loss(database: &Path, log: &File, patience: Duration) -> Result<Connection, LedgerError> {
+    let connection = storage::connect(database, Role::Blind, patience)?;
+    let known = storage::checkpoint(&connection, Reach::Look);
+    let known = known.map_err(|error| LedgerError::from_sqlite("look at the log", database, error))?;
+    let whole = frames::whole(log).map_err(|error| Failure::Sync(error.to_string()))?;
+    if whole < known.pages {
+        let known = known.pages;
+        let lost = format!(
+            "memory has lost what was in the log, {whole} of {known} pages are whole; \
+             who opens the ledger when nobody has it open gets what is left"
+        );
+        return Err(Failure::Sync(lost).into());
+    }
+    Ok(connection)
 }
 
 /// A file that is not the one the ledger remembers is refused, or, if it shall be adopted, verified and remembered. The

@@ -1,19 +1,69 @@
-//! How much of SQLite's write-ahead log is whole.
+//! How much of SQLite's write-ahead log is whole, and whether the database has it.
 //!
 //! SQLite looks at the log's checksums only when it starts afresh; later it believes its index, and so would a checkpoint
 //! copy into the database whatever stands in the log. After a failed sync that may not be what was written, so it is
-//! looked at before anything is moved. The format is SQLite's (<https://sqlite.org/fileformat2.html#the_write_ahead_log>).
+//! looked at before anything is moved, and the database afterwards, before the log is given up. The format is SQLite's (<https://sqlite.org/fileformat2.html#the_write_ahead_log>).
 
-use std::{fs::File, io, os::unix::fs::FileExt};
+use std::{collections::BTreeMap, fs::File, io, os::unix::fs::FileExt};
+
+use super::storage::Log;
 
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 
 /// How many frames from the start of the log on are those that were written.
 pub(super) fn whole(log: &File) -> io::Result<i64> {
+    let mut count = 0;
+    each_whole(log, |_| count += 1)?;
+    Ok(count)
+}
+
+/// The pages of the database that are not as the log has them, of those that were moved there, each with its place.
+/// Nobody may write meanwhile.
+pub(super) fn unmoved(log: &File, is: &Log, database: &File) -> io::Result<Vec<(u64, Vec<u8>)>> {
+    let mut number = 0;
+    let mut newest = BTreeMap::new();
+    let mut pages = 0;
+    let mut length = 0;
+    each_whole(log, |frame| {
+        number += 1;
+        if number <= is.pages {
+            newest.insert(frame.page, number);
+            length = frame.bytes.len();
+            // What was cut off behind is not moved.
+            pages = frame.pages.unwrap_or(pages);
+        }
+    })?;
+    let mut unmoved = Vec::new();
+    let mut found = vec![0; length];
+    for (page, number) in newest {
+        if number > is.moved || page > pages {
+            continue;
+        }
+        let mut moved = vec![0; length];
+        let at = (number.cast_unsigned() - 1) * (FRAME_HEADER + length) as u64;
+        log.read_exact_at(&mut moved, at + (HEADER + FRAME_HEADER) as u64)?;
+        let at = u64::from(page.saturating_sub(1)) * length as u64;
+        if !filled(database, &mut found, at)? || found != moved {
+            unmoved.push((at, moved));
+        }
+    }
+    Ok(unmoved)
+}
+
+/// A page as a transaction left it.
+struct Frame<'a> {
+    page: u32,
+    /// How many pages the database has by then, in a transaction's last frame.
+    pages: Option<u32>,
+    bytes: &'a [u8],
+}
+
+/// Shows every frame, from the start of the log on, up to the first that is not what was written.
+fn each_whole(log: &File, mut show: impl FnMut(Frame<'_>)) -> io::Result<()> {
     let mut header = [0; HEADER];
     if !filled(log, &mut header, 0)? {
-        return Ok(0);
+        return Ok(());
     }
     let word = |bytes: &[u8], index: usize| {
         let bytes = &bytes[4 * index..4 * index + 4];
@@ -22,7 +72,7 @@ pub(super) fn whole(log: &File) -> io::Result<i64> {
     let is_big_endian = match word(&header, 0) {
         0x377F_0682 => false,
         0x377F_0683 => true,
-        _ => return Ok(0),
+        _ => return Ok(()),
     };
     let salt = header[16..24].to_owned();
     let mut sum = Sum {
@@ -32,20 +82,25 @@ pub(super) fn whole(log: &File) -> io::Result<i64> {
     };
     sum.add(&header[..24]);
     if !sum.is(word(&header, 6), word(&header, 7)) {
-        return Ok(0);
+        return Ok(());
     }
     let length = usize::try_from(word(&header, 2)).map_err(io::Error::other)? + FRAME_HEADER;
     let mut frame = vec![0; length];
-    let mut count = 0_u32;
-    while filled(log, &mut frame, HEADER as u64 + u64::from(count) * length as u64)? {
+    let mut at = HEADER as u64;
+    while filled(log, &mut frame, at)? {
         sum.add(&frame[..8]);
         sum.add(&frame[FRAME_HEADER..]);
         if frame[8..16] != salt || !sum.is(word(&frame, 4), word(&frame, 5)) {
             break;
         }
-        count += 1;
+        show(Frame {
+            page: word(&frame, 0),
+            pages: Some(word(&frame, 1)).filter(|pages| *pages > 0),
+            bytes: &frame[FRAME_HEADER..],
+        });
+        at += length as u64;
     }
-    Ok(count.into())
+    Ok(())
 }
 
 /// Whether the file has enough to fill the bytes.
@@ -127,6 +182,49 @@ mod tests {
         }
         file.set_len(0).unwrap();
         assert_eq!(whole(&file).unwrap(), 0);
+        std::fs::remove_file(path).unwrap();
+    }
+    #[test]
+    fn a_page_that_the_database_has_not_as_it_was_moved_is_given_from_the_log() {
+        let path = std::env::temp_dir().join(format!("lease-frames-{}", crate::work::random::hex::<8>()));
+        let database = Connection::open(&path).unwrap();
+        let statements = "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (x);
+            INSERT INTO t VALUES (randomblob(50000)); INSERT INTO t VALUES (randomblob(100))";
+        database.execute_batch(statements).unwrap();
+        let mut log = path.clone().into_os_string();
+        log.push("-wal");
+        let log = File::open(log).unwrap();
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        let look = |statement| {
+            let log = |row: &rusqlite::Row<'_>| {
+                let (pages, moved) = (row.get(1)?, row.get(2)?);
+                Ok(Log {
+                    is_busy: false,
+                    pages,
+                    moved,
+                })
+            };
+            database.query_row(statement, [], log).unwrap()
+        };
+        let none_moved = look("PRAGMA wal_checkpoint(NOOP)");
+        assert_eq!(unmoved(&log, &none_moved, &file).unwrap(), []);
+        let all_moved = look("PRAGMA wal_checkpoint(PASSIVE)");
+        assert_eq!(unmoved(&log, &all_moved, &file).unwrap(), []);
+        let mut page = [0; 4096];
+        for at in [0, 5 * 4096] {
+            file.read_exact_at(&mut page, at).unwrap();
+            file.write_all_at(&[7], at + 9).unwrap();
+            assert_eq!(unmoved(&log, &all_moved, &file).unwrap(), [(at, page.to_vec())]);
+            assert_eq!(unmoved(&log, &none_moved, &file).unwrap(), [], "it may be older");
+            file.write_all_at(&page, at).unwrap();
+        }
+        file.read_exact_at(&mut page, 5 * 4096).unwrap();
+        file.set_len(5 * 4096).unwrap();
+        assert_eq!(
+            unmoved(&log, &all_moved, &file).unwrap()[0],
+            (5 * 4096, page.to_vec())
+        );
+        drop(database);
         std::fs::remove_file(path).unwrap();
     }
 }

@@ -220,14 +220,16 @@ impl Drop for SqliteLedger {
 impl Shared {
     fn open(directory: Directory, moved: Moved, patience: Duration) -> Result<Self, LedgerError> {
         let common = Common::found(directory, moved, patience)?;
-        let mut writer = storage::connect(&common.database, Role::Write, patience)?;
-        let reader = Mutex::new(storage::connect(&common.database, Role::Read, patience)?);
         let presence = common.directory.open(directory::PRESENCE, true)?;
         let inside = common.gate.enter(patience)?;
         common.doubt(&inside)?;
+        let connect = |role| storage::connect(&common.database, role, patience);
         common.regain_trust(&inside, patience, || {
+            let reader = Mutex::new(connect(Role::Read)?);
             audit::verify(&reader, &common.database, &mut ()).map(drop)
         })?;
+        let mut writer = connect(Role::Write)?;
+        let reader = Mutex::new(connect(Role::Read)?);
         announce(&presence, &common.directory, || {
             storage::raise_epoch(&mut writer, &common.database)?;
             common.sync()

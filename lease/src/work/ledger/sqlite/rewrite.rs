@@ -4,7 +4,7 @@
 //! always enough: ext4 keeps a fresh block marked as never written when its first write fails, and a page that is still
 //! in memory does not look at that mark again, so that the block reads as zeros after the next start, all syncs having
 //! succeeded (seen on Linux 6.18). Therefore the disk itself is asked, past the memory. Where it differs although it
-//! takes writes, the pages are dropped and the bytes written once more. Between the two they are nowhere but in this
+//! takes writes, the pages are dropped and the bytes written once more, and again if they went the same way. Between the two they are nowhere but in this
 //! process, and a reader may see what the disk has; records carry their hashes, so it is told.
 
 use std::{
@@ -22,6 +22,9 @@ use rustix::{
 
 /// Bytes of one read past the memory, and what its place in the file and in memory must be a multiple of.
 const BLOCK: usize = 1 << 16;
+
+/// How often bytes are written that are lost again. Three times were seen to do.
+pub(super) const ATTEMPTS: usize = 8;
 
 /// A file from its start to its end, in the words of `fadvise`.
 const WHOLE: Option<NonZeroU64> = None;
@@ -57,20 +60,34 @@ pub(super) fn past_memory(path: &Path) -> io::Result<Option<File>> {
 
 /// Writes again what the disk, which was told to have it, has not. Nobody may write meanwhile.
 pub(super) fn mend(file: &File, disk: &File) -> io::Result<()> {
-    let missing = missing(file, disk)?;
-    if missing.is_empty() {
-        return Ok(());
+    let mut missing = missing(file, disk)?;
+    for _ in 0..ATTEMPTS {
+        // Those that need no writing too: zeros are the same whether their block is marked as never written or not, and
+        // what is written there next must look at the mark.
+        fadvise(file, 0, WHOLE, Advice::DontNeed)?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        write(file, &missing)?;
+        // Not compared with the memory, which may have lost them again.
+        let mut disk = Disk::new(disk);
+        let mut left = Vec::new();
+        for (at, bytes) in missing {
+            if !disk.has(at, &bytes)? {
+                left.push((at, bytes));
+            }
+        }
+        missing = left;
     }
-    fadvise(file, 0, WHOLE, Advice::DontNeed)?;
-    for (at, bytes) in &missing {
+    Err(io::Error::other("the disk does not have what was synced"))
+}
+
+/// Writes these bytes, each at its place, and syncs them.
+pub(super) fn write(file: &File, places: &[(u64, Vec<u8>)]) -> io::Result<()> {
+    for (at, bytes) in places {
         file.write_all_at(bytes, *at)?;
     }
-    file.sync_all()?;
-    if is_on_disk(file, disk)? {
-        Ok(())
-    } else {
-        Err(io::Error::other("the disk does not have what was synced"))
-    }
+    file.sync_all()
 }
 
 /// Whether the disk has the file as it is in memory.
@@ -80,13 +97,10 @@ pub(super) fn is_on_disk(file: &File, disk: &File) -> io::Result<bool> {
 
 /// The blocks of the file that are not on the disk as they are in memory, each with its place.
 fn missing(file: &File, disk: &File) -> io::Result<Vec<(u64, Vec<u8>)>> {
-    let mut memory = vec![0_u8; 2 * BLOCK];
-    let start = memory.as_ptr().align_offset(BLOCK);
-    let block = &mut memory[start..start + BLOCK];
+    let mut disk = Disk::new(disk);
     let mut missing = Vec::new();
     let compared = each_block(file, |at, bytes| {
-        let length = disk.read_at(block, at)?;
-        if block[..length] != *bytes {
+        if !disk.has(at, bytes)? {
             missing.push((at, bytes.to_owned()));
         }
         Ok(())
@@ -94,6 +108,28 @@ fn missing(file: &File, disk: &File) -> io::Result<Vec<(u64, Vec<u8>)>> {
     match compared {
         Err(error) if cannot_be_asked(&error) => Ok(Vec::new()),
         compared => compared.map(|()| missing),
+    }
+}
+
+/// A file that is read past the memory.
+struct Disk<'a> {
+    file: &'a File,
+    /// Has a whole block at a place where one may be read to.
+    memory: Vec<u8>,
+}
+
+impl<'a> Disk<'a> {
+    fn new(file: &'a File) -> Self {
+        let memory = vec![0_u8; 2 * BLOCK];
+        Self { file, memory }
+    }
+
+    /// Whether the disk has this block.
+    fn has(&mut self, at: u64, bytes: &[u8]) -> io::Result<bool> {
+        let start = self.memory.as_ptr().align_offset(BLOCK);
+        let block = &mut self.memory[start..start + BLOCK];
+        let length = self.file.read_at(block, at)?;
+        Ok(block[..length] == *bytes)
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params, types::FromSql};
 
 pub(super) use self::{
-    log::{Reach, checkpoint, watch_log},
+    log::{Log, Reach, checkpoint, watch_log},
     schema::{Role, check_version, connect, establish, is_blank, switch_to_log},
 };
 use super::seals;

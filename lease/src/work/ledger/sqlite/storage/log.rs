@@ -45,6 +45,8 @@ pub(in super::super) struct Log {
     pub(in super::super) is_busy: bool,
     /// How many pages the log has.
     pub(in super::super) pages: i64,
+    /// How many of them, from the start on, are in the database.
+    pub(in super::super) moved: i64,
 }
 
 /// Moves the log into the database.
@@ -58,6 +60,7 @@ pub(in super::super) fn checkpoint(connection: &Connection, reach: Reach) -> rus
         Ok(Log {
             is_busy: row.get(0)?,
             pages: row.get(1)?,
+            moved: row.get(2)?,
         })
     })
 }

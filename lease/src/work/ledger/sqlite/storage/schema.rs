@@ -82,6 +82,8 @@ pub(in super::super) enum Role {
     Read,
     /// Reads without anything that is written being needed for it.
     Look,
+    /// Asks how long the log is and moves it, and looks at no page, for none may be what it was.
+    Blind,
 }
 
 /// Refuses to work with an SQLite that can lose commits.
@@ -108,7 +110,7 @@ pub(in super::super) fn connect(
         | OpenFlags::SQLITE_OPEN_EXRESCODE
         | match role {
             Role::Create => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
-            Role::Write | Role::Read => OpenFlags::SQLITE_OPEN_READ_WRITE,
+            Role::Write | Role::Read | Role::Blind => OpenFlags::SQLITE_OPEN_READ_WRITE,
             Role::Look => OpenFlags::SQLITE_OPEN_READ_ONLY,
         };
     let set_up = || -> rusqlite::Result<Connection> {
@@ -116,11 +118,13 @@ pub(in super::super) fn connect(
         connection.busy_timeout(patience)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        // To SQLite the database is empty then, whatever its first page has.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_RESET_DATABASE, role == Role::Blind)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
         connection.pragma_update(None, "mmap_size", 0)?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
-        connection.pragma_update(None, "query_only", matches!(role, Role::Read | Role::Look))?;
+        connection.pragma_update(None, "query_only", !matches!(role, Role::Create | Role::Write))?;
         Ok(connection)
     };
     set_up().map_err(|error| LedgerError::from_sqlite("open the database", path, error))
