@@ -8,6 +8,9 @@
 //! Nobody's word counts but that of a sync that went well. Who fails, or dies, or is stopped while it syncs, leaves its
 //! number undone: the next one takes a later one, and whoever has waited too long syncs for himself, for a while without
 //! asking the others.
+//!
+//! Asking takes two small writes and some looks, which is more than a sync of one's own costs where that is a matter of
+//! microseconds: there everybody syncs for himself.
 
 use std::{
     fs::{File, TryLockError},
@@ -23,13 +26,17 @@ const PAUSE: Duration = Duration::from_micros(50);
 /// How long somebody else's sync is waited for: many times what one takes on a disk where sharing is worth it.
 const PATIENCE: Duration = Duration::from_millis(20);
 
-/// How long the others are not asked after they were waited for in vain.
+/// How long a sync takes, at least, on a disk where sharing is worth it.
+pub(super) const WORTH_SHARING: Duration = Duration::from_micros(500);
+
+/// How long the others are not asked after they were waited for in vain, or were not needed.
 const SULK: Duration = Duration::from_secs(1);
 
 /// Shares syncs with the other processes that have this file open.
 #[derive(Debug)]
 pub(super) struct Convoy {
     file: File,
+    worth_sharing: Duration,
     /// Until when the others are not asked.
     alone: Mutex<Option<Instant>>,
 }
@@ -42,9 +49,11 @@ struct Numbers {
 }
 
 impl Convoy {
-    pub(super) fn new(file: File) -> Self {
+    /// A sync that takes less than `worth_sharing` is not shared.
+    pub(super) fn new(file: File, worth_sharing: Duration) -> Self {
         Self {
             file,
+            worth_sharing,
             alone: Mutex::new(None),
         }
     }
@@ -56,7 +65,14 @@ impl Convoy {
     ///
     /// What this process's own said.
     pub(super) fn sync<E>(&self, sync: impl Fn() -> Result<(), E>) -> Result<bool, E> {
-        let own = || sync().map(|()| false);
+        let own = || {
+            let began = Instant::now();
+            sync()?;
+            if began.elapsed() < self.worth_sharing {
+                self.stay_alone();
+            }
+            Ok(false)
+        };
         if self.is_alone() {
             return own();
         }
@@ -79,7 +95,7 @@ impl Convoy {
                 }
                 Err(TryLockError::WouldBlock) if asked.elapsed() < PATIENCE => thread::sleep(PAUSE),
                 Err(_) => {
-                    *lock(&self.alone) = Some(Instant::now() + SULK);
+                    self.stay_alone();
                     return own();
                 }
             }
@@ -96,6 +112,10 @@ impl Convoy {
         let synced = own()?;
         self.write(Numbers { begun, ended: begun });
         Ok(synced)
+    }
+
+    fn stay_alone(&self) {
+        *lock(&self.alone) = Some(Instant::now() + SULK);
     }
 
     fn is_alone(&self) -> bool {
@@ -164,13 +184,18 @@ mod tests {
 
     /// A convoy as each of several processes has it.
     fn processes<const COUNT: usize>() -> [Arc<Convoy>; COUNT] {
+        on_a_disk(Duration::ZERO)
+    }
+
+    /// The same on a disk where sharing is worth it from so long a sync on.
+    fn on_a_disk<const COUNT: usize>(worth_sharing: Duration) -> [Arc<Convoy>; COUNT] {
         let path = std::env::temp_dir().join(format!("lease-convoy-{}", crate::work::random::hex::<8>()));
         let open = || {
             let mut options = File::options();
             let options = options.read(true).write(true).create(true).truncate(false);
             options.open(&path).unwrap()
         };
-        let all = [(); COUNT].map(|()| Arc::new(Convoy::new(open())));
+        let all = [(); COUNT].map(|()| Arc::new(Convoy::new(open(), worth_sharing)));
         std::fs::remove_file(path).unwrap();
         all
     }
@@ -239,6 +264,36 @@ mod tests {
             other.join().unwrap().unwrap();
         }
         assert!(syncs.load(SeqCst) < 4, "{syncs:?}");
+    }
+
+    #[test]
+    fn a_sync_that_takes_no_time_is_not_shared() {
+        let [one, other] = on_a_disk(Duration::from_hours(1));
+        let syncs = AtomicUsize::new(0);
+        let sync = |convoy: &Convoy| {
+            convoy.sync(|| {
+                syncs.fetch_add(1, SeqCst);
+                WELL()
+            })
+        };
+        for count in 1..=5 {
+            assert_eq!(sync(&one), Ok(false));
+            assert_eq!(syncs.load(SeqCst), count);
+        }
+        assert!(one.is_alone() && !other.is_alone());
+        let asked = one.read();
+        assert_eq!(
+            asked,
+            Some(Numbers { begun: 1, ended: 1 }),
+            "only the first asked"
+        );
+        // Whoever still asks is neither served nor hindered.
+        assert_eq!(sync(&other), Ok(false));
+        assert_eq!(sync(&one), Ok(false));
+        // A sync that failed says nothing about the disk.
+        let [one] = on_a_disk(Duration::from_hours(1));
+        assert_eq!(one.sync(|| Err("worn out")), Err("worn out"));
+        assert!(!one.is_alone());
     }
 
     #[test]

@@ -6,12 +6,13 @@
 
 use std::{
     fs::{File, TryLockError},
-    io::{self, ErrorKind},
+    io::ErrorKind,
     os::unix::fs::FileExt,
     path::PathBuf,
     time::{Duration, Instant},
 };
 
+use super::holder;
 use crate::{
     sync::thread,
     work::ledger::{
@@ -21,11 +22,8 @@ use crate::{
 };
 
 /// How long the first look at a held lock is from the second; it doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_micros(20);
-const LONGEST_PAUSE: Duration = Duration::from_millis(1);
-
-/// Bytes of a process id as the gate file holds it, padded with spaces.
-const PID_WIDTH: usize = 10;
+const FIRST_PAUSE: Duration = Duration::from_micros(60);
+const LONGEST_PAUSE: Duration = Duration::from_micros(300);
 
 /// Where the gate file holds the [mark](SharedGate::mark), and its two values.
 const MARK_AT: u64 = 16;
@@ -75,8 +73,6 @@ impl SharedGate {
             thread::sleep(pause.min(left));
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        // Only for the message of those who wait in vain, so a failure is none.
-        let _ = self.note_holder();
         Ok(Passage {
             gate: self,
             _thread: inside,
@@ -116,24 +112,17 @@ impl SharedGate {
         }
     }
 
-    fn note_holder(&self) -> io::Result<()> {
-        let pid = format!("{:<PID_WIDTH$}", std::process::id());
-        self.file.write_all_at(pid.as_bytes(), 0)
-    }
-
-    /// The process that was last seen inside.
+    /// The process that is inside, if it can be told.
     fn holder(&self) -> Option<u32> {
-        let mut text = [0; PID_WIDTH];
-        self.file.read_exact_at(&mut text, 0).ok()?;
-        std::str::from_utf8(&text).ok()?.trim_end().parse().ok()
+        holder::of(&self.file, self.path.parent()?)
     }
 }
 
 impl Passage<'_> {
     /// Whether the file system takes no writes any more.
     pub(super) fn is_read_only(&self) -> bool {
-        let noted = self.gate.note_holder();
-        noted.is_err_and(|error| error.kind() == ErrorKind::ReadOnlyFilesystem)
+        let written = self.gate.file.write_all_at(b" ", 0);
+        written.is_err_and(|error| error.kind() == ErrorKind::ReadOnlyFilesystem)
     }
 }
 

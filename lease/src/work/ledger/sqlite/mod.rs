@@ -13,6 +13,7 @@ mod directory;
 mod failure;
 mod frames;
 mod gate;
+mod holder;
 mod live;
 mod origin;
 mod registry;
