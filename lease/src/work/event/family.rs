@@ -112,6 +112,7 @@ pub(crate) fn kind_in<'a>(namespace: &str, event_type: &'a str) -> Option<&'a st
 }
 
 /// Finds the arm of a record's payload and holds it against the kind that its type names.
+#[inline]
 pub(crate) fn find<'a, E: LeaseEvent>(kind: &str, record: &'a EventRecord) -> Result<Found<'a>, EventError> {
     let found = wire::scan(E::NAMESPACE, E::ARMS, &record.payload);
     match &found {

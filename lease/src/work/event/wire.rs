@@ -135,6 +135,7 @@ struct Place<'a> {
 /// # Errors
 ///
 /// Too large, then malformed anywhere, then not exactly one arm: in this order, whatever else is wrong.
+#[inline]
 pub(crate) fn scan<'a>(
     namespace: &'static str,
     arms: &'static [Arm],

@@ -40,6 +40,10 @@ impl Closed {
     }
 
     pub(super) fn open(&mut self, work_id: &str) {
+        // Nothing to hash for, mostly.
+        if self.by_work.is_empty() {
+            return;
+        }
         if let Some((work_id, until)) = self.by_work.remove_entry(work_id) {
             self.by_tick
                 .remove(&(until.clock, until.rate, until.value, work_id));

@@ -66,14 +66,20 @@ pub(super) fn check_reason(field: &str, reason: &str) -> Result<(), LeaseError> 
     check_len(field, reason.len(), 0, REASON)
 }
 
+#[inline]
 fn check_len(field: &str, len: usize, shortest: usize, longest: usize) -> Result<(), LeaseError> {
     if (shortest..=longest).contains(&len) {
         return Ok(());
     }
+    Err(wrong_len(field, len, longest))
+}
+
+#[cold]
+fn wrong_len(field: &str, len: usize, longest: usize) -> LeaseError {
     let reason = if len == 0 {
         "must not be empty".to_owned()
     } else {
         format!("{len} bytes, the limit is {longest}")
     };
-    Err(LeaseError::invalid_input(field, reason))
+    LeaseError::invalid_input(field, reason)
 }

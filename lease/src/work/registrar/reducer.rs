@@ -139,7 +139,8 @@ impl LeaseReducer {
         let (lease_id, new_expires_at) = (renewed.lease_id, renewed.new_expires_at);
         let new_end = tick_of(record, renewed.new_expires_at_tick, renewed.tick_rate_hz);
         self.check_registrar(lease_id, record)?;
-        let lease = self.state.active_lease(lease_id)?;
+        let key = self.state.active_key(lease_id)?;
+        let lease = self.state.lease(key);
         check_renewal_ticks(lease, new_end, record.tick)?;
         let does_not_extend = |current_expires_at, new_expires_at| LeaseError::RenewalDoesNotExtend {
             lease_id: lease_id.to_owned(),
@@ -155,7 +156,7 @@ impl LeaseReducer {
             return Err(does_not_extend(end.value, new_end.value));
         }
         check_signature(lease_id, renewed.registrar_signature)?;
-        self.state.update(lease_id, record.tick, |lease| {
+        self.state.update(key, record.tick, |lease| {
             lease.expires_at = new_expires_at;
             lease.expires_at_tick = new_end;
             // In the room of the one before it, which mostly is as long.
@@ -170,13 +171,13 @@ impl LeaseReducer {
     }
 
     fn released(&mut self, lease_id: &str, reason: &str, record: &EventRecord) -> Result<(), LeaseError> {
-        let lease = self.state.active_lease(lease_id)?;
-        if lease.actor_id != record.actor_id {
+        let key = self.state.active_key(lease_id)?;
+        if self.state.lease(key).actor_id != record.actor_id {
             return Err(unauthorized(lease_id, record));
         }
         let reason = ReleaseReason::parse(reason)?;
         self.state
-            .terminate(lease_id, LeaseState::Released, record.wall, |lease| {
+            .terminate(key, LeaseState::Released, record.wall, |lease| {
                 lease.release_reason = Some(reason);
             });
         Ok(())
@@ -184,7 +185,8 @@ impl LeaseReducer {
 
     fn expired(&mut self, lease_id: &str, expired_at: u64, record: &EventRecord) -> Result<(), LeaseError> {
         self.check_registrar(lease_id, record)?;
-        let lease = self.state.active_lease(lease_id)?;
+        let key = self.state.active_key(lease_id)?;
+        let lease = self.state.lease(key);
         let tick_has_come = lease
             .expires_at_tick
             .is_none_or(|end| record.tick.is_some_and(|now| now.has_reached(&end)));
@@ -197,7 +199,7 @@ impl LeaseReducer {
         }
         // Not the event's own time, which its sender may choose.
         let at = lease.expires_at;
-        self.state.terminate(lease_id, LeaseState::Expired, at, |_| {});
+        self.state.terminate(key, LeaseState::Expired, at, |_| {});
         Ok(())
     }
 
@@ -209,15 +211,14 @@ impl LeaseReducer {
         record: &EventRecord,
     ) -> Result<(), LeaseError> {
         self.check_registrar(lease_id, record)?;
-        let lease = self.state.active_lease(lease_id)?;
+        let key = self.state.active_key(lease_id)?;
         check_signature(lease_id, signature)?;
         // Machines take leases back for what befell the holder; that alone does not open what was closed on purpose.
         if ![LeaseChange::HOLDER_DIED, LeaseChange::CLOCK_LOST].contains(&reason) {
-            let work_id = lease.work_id.clone();
-            self.state.open(&work_id);
+            self.state.open_work_of(key);
         }
         self.state
-            .terminate(lease_id, LeaseState::Revoked, record.wall, |lease| {
+            .terminate(key, LeaseState::Revoked, record.wall, |lease| {
                 lease.revocation_reason = Some(reason.to_owned());
             });
         Ok(())

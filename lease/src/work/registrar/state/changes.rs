@@ -12,16 +12,27 @@ use crate::work::tick::Tick;
 impl LeaseReducerState {
     /// The lease with this id, if it can still change.
     pub(in super::super) fn active_lease(&self, lease_id: &str) -> Result<&Lease, LeaseError> {
-        let lease = self.get(lease_id).ok_or_else(|| LeaseError::LeaseNotFound {
+        self.active_key(lease_id).map(|key| self.lease(key))
+    }
+
+    /// Where it is.
+    pub(in super::super) fn active_key(&self, lease_id: &str) -> Result<Key, LeaseError> {
+        let key = self.key_of(lease_id).ok_or_else(|| LeaseError::LeaseNotFound {
             lease_id: lease_id.to_owned(),
         })?;
+        let lease = self.lease(key);
         if lease.state.is_terminal() {
             return Err(LeaseError::LeaseAlreadyTerminal {
                 lease_id: lease_id.to_owned(),
                 current_state: lease.state.as_str().to_owned(),
             });
         }
-        Ok(lease)
+        Ok(key)
+    }
+
+    /// The lease that is in a slot.
+    pub(in super::super) fn lease(&self, key: Key) -> &Lease {
+        &self.slab[key].lease
     }
 
     /// The text of a session, shared with its active leases.
@@ -94,13 +105,10 @@ impl LeaseReducerState {
     /// Changes an active lease in a way that leaves it active, by a record that was written then.
     pub(in super::super) fn update(
         &mut self,
-        lease_id: &str,
+        key: Key,
         written: Option<Tick>,
         change: impl FnOnce(&mut Lease),
     ) {
-        let Some(key) = self.key_of(lease_id) else {
-            return;
-        };
         self.leave_calendars(key);
         let slot = &mut self.slab[key];
         change(&mut slot.lease);
@@ -112,24 +120,20 @@ impl LeaseReducerState {
     /// a late release does not dodge pruning.
     pub(in super::super) fn terminate(
         &mut self,
-        lease_id: &str,
+        key: Key,
         state: LeaseState,
         wall: u64,
         change: impl FnOnce(&mut Lease),
     ) {
-        let Some(key) = self.key_of(lease_id) else {
-            return;
-        };
         self.leave_calendars(key);
         self.slab.unlink(&mut self.active, Chained::Active, key);
         let lease = &self.slab[key].lease;
         self.active_by_work
             .remove(self.hasher.hash(&lease.work_id), |other| other == key);
-        let session_id = Arc::clone(&lease.session_id);
-        if let Some(chain) = self.by_session.get_mut(&session_id) {
+        if let Some(chain) = self.by_session.get_mut(&lease.session_id) {
             self.slab.unlink(chain, Chained::Session, key);
             if chain.is_empty() {
-                self.by_session.remove(&session_id);
+                self.by_session.remove(&self.slab[key].lease.session_id);
             }
         }
         let slot = &mut self.slab[key];
@@ -148,9 +152,9 @@ impl LeaseReducerState {
         *self.count_of(state) += 1;
     }
 
-    /// Opens a work item before its time.
-    pub(in super::super) fn open(&mut self, work_id: &str) {
-        self.closed.open(work_id);
+    /// Opens the work item of a lease before its time.
+    pub(in super::super) fn open_work_of(&mut self, key: Key) {
+        self.closed.open(&self.slab[key].lease.work_id);
     }
 
     pub(in super::super) fn record_conflict(&mut self, conflict: LeaseConflict) {
