@@ -88,8 +88,7 @@ pub trait LeaseEvent: Sized {
     ///
     /// [`EventError`] if the payload is over 64 KiB, malformed, or does not carry exactly one event of this family.
     fn decode(payload: &[u8]) -> Result<Self, EventError> {
-        let found = wire::scan(Self::NAMESPACE, Self::ARMS, payload)?;
-        Self::from_arm(&found)
+        wire::scan(Self::NAMESPACE, Self::ARMS, payload, Self::from_arm)
     }
 
     /// Reads the event of a record; `None` if the record is of another family.
@@ -101,8 +100,7 @@ pub trait LeaseEvent: Sized {
         let Some(kind) = kind_in(Self::NAMESPACE, &record.event_type) else {
             return Ok(None);
         };
-        let found = find::<Self>(kind, record)?;
-        Self::from_arm(&found).map(Some)
+        read::<Self, _>(kind, record, Self::from_arm).map(Some)
     }
 }
 
@@ -111,16 +109,20 @@ pub(crate) fn kind_in<'a>(namespace: &str, event_type: &'a str) -> Option<&'a st
     event_type.strip_prefix(namespace)?.strip_prefix('.')
 }
 
-/// Finds the arm of a record's payload and holds it against the kind that its type names.
-#[inline]
-pub(crate) fn find<'a, E: LeaseEvent>(kind: &str, record: &'a EventRecord) -> Result<Found<'a>, EventError> {
-    let found = wire::scan(E::NAMESPACE, E::ARMS, &record.payload);
-    match &found {
-        Ok(other) if other.arm().kind != kind => Err(EventError::WrongType {
+/// Reads the arm of a record's payload, if it is of the kind that the record's type names.
+pub(crate) fn read<'a, E: LeaseEvent, T>(
+    kind: &str,
+    record: &'a EventRecord,
+    read: impl FnOnce(&Found<'a>) -> Result<T, EventError>,
+) -> Result<T, EventError> {
+    wire::scan(E::NAMESPACE, E::ARMS, &record.payload, |found| {
+        if found.arm().kind == kind {
+            return read(found);
+        }
+        Err(EventError::WrongType {
             event_type: record.event_type.clone(),
             namespace: E::NAMESPACE,
-            carried: other.arm().kind,
-        }),
-        _ => found,
-    }
+            carried: found.arm().kind,
+        })
+    })
 }

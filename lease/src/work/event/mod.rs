@@ -10,5 +10,5 @@ mod part;
 mod record;
 pub(crate) mod wire;
 
-pub(crate) use self::family::{find, kind_in};
+pub(crate) use self::family::{kind_in, read};
 pub use self::{error::EventError, family::LeaseEvent, record::EventRecord};

@@ -130,17 +130,18 @@ struct Place<'a> {
     number: u64,
 }
 
-/// Finds the one arm of a payload.
+/// Finds the one arm of a payload, and reads it.
 ///
 /// # Errors
 ///
-/// Too large, then malformed anywhere, then not exactly one arm: in this order, whatever else is wrong.
-#[inline]
-pub(crate) fn scan<'a>(
+/// Too large, then malformed anywhere, then not exactly one arm: in this order, whatever else is wrong. Then those of
+/// `read`.
+pub(crate) fn scan<'a, T>(
     namespace: &'static str,
     arms: &'static [Arm],
     payload: &'a [u8],
-) -> Result<Found<'a>, EventError> {
+    read: impl FnOnce(&Found<'a>) -> Result<T, EventError>,
+) -> Result<T, EventError> {
     if payload.len() > MAX_PAYLOAD {
         return Err(EventError::TooLarge {
             len: payload.len(),
@@ -148,20 +149,9 @@ pub(crate) fn scan<'a>(
         });
     }
     let mut found = Found::NOTHING;
-    let mut count = 0;
-    let mut rest = payload;
-    while !rest.is_empty() {
-        let part = Part::take(&mut rest)?;
-        let Some(arm) = arms.iter().find(|arm| arm.tag == part.tag) else {
-            continue;
-        };
-        encoding::check_wire_type(WireType::LengthDelimited, part.wire_type)?;
-        found.take_arm(arm, part.value)?;
-        count += 1;
-    }
-    match count {
+    match found.take_all(arms, payload)? {
         0 => Err(EventError::NoArm { namespace }),
-        1 => Ok(found),
+        1 => read(&found),
         count => Err(EventError::ManyArms { namespace, count }),
     }
 }
@@ -180,6 +170,22 @@ impl<'a> Found<'a> {
             number: 0,
         }; PLACES],
     };
+
+    /// Judges all of a payload, and says how many arms it has.
+    fn take_all(&mut self, arms: &'static [Arm], payload: &'a [u8]) -> Result<usize, DecodeError> {
+        let mut count = 0;
+        let mut rest = payload;
+        while !rest.is_empty() {
+            let part = Part::take(&mut rest)?;
+            let Some(arm) = arms.iter().find(|arm| arm.tag == part.tag) else {
+                continue;
+            };
+            encoding::check_wire_type(WireType::LengthDelimited, part.wire_type)?;
+            self.take_arm(arm, part.value)?;
+            count += 1;
+        }
+        Ok(count)
+    }
 
     /// Judges every field of an arm, and notes what it says.
     fn take_arm(&mut self, arm: &'static Arm, message: &'a [u8]) -> Result<(), DecodeError> {

@@ -4,7 +4,10 @@
 //! together.
 
 use super::{LeaseChange, LeaseError};
-use crate::work::event::{self, EventRecord, LeaseEvent as _, wire::Values};
+use crate::work::event::{
+    self, EventRecord, LeaseEvent as _,
+    wire::{Found, Values},
+};
 
 /// [`LeaseChange`], borrowed.
 #[derive(Clone, Debug)]
@@ -77,8 +80,13 @@ impl<'a> Reading<'a> {
         let Some(kind) = event::kind_in(LeaseChange::NAMESPACE, &record.event_type) else {
             return Ok(None);
         };
-        let found = event::find::<LeaseChange>(kind, record)?;
-        Ok(Some(match kind {
+        let read = event::read::<LeaseChange, _>(kind, record, |found| Ok(Self::in_arm(found)));
+        Ok(Some(read?))
+    }
+
+    #[inline]
+    fn in_arm(found: &Found<'a>) -> Self {
+        match found.arm().kind {
             "issued" => Self::Issued(Issue {
                 lease_id: found.text(0),
                 work_id: found.text(1),
@@ -118,7 +126,7 @@ impl<'a> Reading<'a> {
                 resolution: found.text(2),
                 ids: found.values(found.arm().fields[1].tag),
             }),
-        }))
+        }
     }
 }
 
