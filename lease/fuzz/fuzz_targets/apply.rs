@@ -4,8 +4,8 @@
 #![no_main]
 
 use lease::{
-    Checkpoint, ClockId, EventRecord, Lease, LeaseChange, LeaseReducer, LeaseReducerState, LeaseState, Reducer,
-    ReducerContext, Tick,
+    Checkpoint, ClockId, EventRecord, Lease, LeaseChange, LeaseReducer, LeaseReducerState, LeaseState,
+    Reducer, ReducerContext, Tick,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -44,7 +44,8 @@ impl Input<'_> {
     }
 
     fn text(&mut self) -> String {
-        ["COMPLETED", "voluntary", "HOLDER_DIED", "CLOCK_LOST", "", "other"][usize::from(self.byte() % 6)].to_owned()
+        ["COMPLETED", "voluntary", "HOLDER_DIED", "CLOCK_LOST", "", "other"][usize::from(self.byte() % 6)]
+            .to_owned()
     }
 
     fn bytes(&mut self) -> Vec<u8> {
@@ -125,7 +126,11 @@ fn agrees(state: &LeaseReducerState) {
     let leases = state.leases();
     assert_eq!(leases.len(), state.len());
     assert!(leases.is_sorted_by(|a, b| a.fencing_token < b.fencing_token));
-    let active: Vec<&Lease> = leases.iter().copied().filter(|lease| !lease.state.is_terminal()).collect();
+    let active: Vec<&Lease> = leases
+        .iter()
+        .copied()
+        .filter(|lease| !lease.state.is_terminal())
+        .collect();
     assert_eq!(state.active_leases(), active);
     assert_eq!(state.active_count(), active.len());
     assert_eq!(state.terminal_count(), leases.len() - active.len());
@@ -143,7 +148,10 @@ fn agrees(state: &LeaseReducerState) {
     }
     for value in [0, 100, u64::MAX] {
         let now = Tick::new(value, 1_000, ClockId([1; 16]));
-        let due = active.iter().filter(|lease| lease.is_expired_at_tick(&now)).count();
+        let due = active
+            .iter()
+            .filter(|lease| lease.is_expired_at_tick(&now))
+            .count();
         assert_eq!(state.get_expired_but_active_at_tick(&now).len(), due);
     }
 }

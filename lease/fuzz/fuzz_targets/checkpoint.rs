@@ -21,12 +21,22 @@ fn body(bytes: &[u8]) {
     let mut written = Vec::new();
     reducer.encode(&mut written);
     let mut again = LeaseReducer::new();
-    again.decode(LeaseReducer::VERSION, &written).expect("what was encoded is decoded");
+    again
+        .decode(LeaseReducer::VERSION, &written)
+        .expect("what was encoded is decoded");
     assert_eq!(again, reducer);
-    let ids: Vec<_> = again.state().active_leases().iter().map(|lease| lease.lease_id.clone()).collect();
+    let ids: Vec<_> = again
+        .state()
+        .active_leases()
+        .iter()
+        .map(|lease| lease.lease_id.clone())
+        .collect();
     for id in ids {
         let payload = helpers::lease_expired_payload(&id, u64::MAX);
-        let _ = again.apply(&EventRecord::new("lease.expired", "s", "registrar", payload), &ReducerContext::new(1));
+        let _ = again.apply(
+            &EventRecord::new("lease.expired", "s", "registrar", payload),
+            &ReducerContext::new(1),
+        );
     }
     let _ = again.apply(&issue("fresh"), &ReducerContext::new(2));
     again.state_mut().prune_terminal_leases();
@@ -37,9 +47,14 @@ fn body(bytes: &[u8]) {
 fn sealed(bytes: &[u8]) {
     let ledger = MemoryLedger::new();
     ledger
-        .append(&ledger.head().expect("memory"), &[NewRecord::from(issue("lease"))])
+        .append(
+            &ledger.head().expect("memory"),
+            &[NewRecord::from(issue("lease"))],
+        )
         .expect("memory");
-    ledger.save_checkpoint("lease-registrar", 1, bytes).expect("memory");
+    ledger
+        .save_checkpoint("lease-registrar", 1, bytes)
+        .expect("memory");
     let resumed = Replayer::resume(&ledger, LeaseReducer::new()).expect("a start in any case");
     assert!(resumed.state().has_active_lease("lease"));
     assert_eq!(resumed.state().len(), 1);

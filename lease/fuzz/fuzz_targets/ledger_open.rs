@@ -60,12 +60,30 @@ fn bases() -> &'static [Base] {
 fn work(path: &Path, when: &str) {
     let registrar = Registrar::open(path).expect("a sound ledger");
     for item in ["one", "two", "three"] {
-        let lease = registrar.issue(format!("{when}/{item}"), TTL).wait().expect("nobody holds it");
+        let lease = registrar
+            .issue(format!("{when}/{item}"), TTL)
+            .wait()
+            .expect("nobody holds it");
         let reason = ReleaseReason::Completed;
         match item {
-            "one" => drop(registrar.release(lease.lease_id, reason).wait().expect("it is ours")),
-            "two" => drop(registrar.renew(lease.lease_id, 2 * TTL).wait().expect("it is ours")),
-            _ => drop(registrar.revoke(lease.lease_id, "enough").wait().expect("it is ours")),
+            "one" => drop(
+                registrar
+                    .release(lease.lease_id, reason)
+                    .wait()
+                    .expect("it is ours"),
+            ),
+            "two" => drop(
+                registrar
+                    .renew(lease.lease_id, 2 * TTL)
+                    .wait()
+                    .expect("it is ours"),
+            ),
+            _ => drop(
+                registrar
+                    .revoke(lease.lease_id, "enough")
+                    .wait()
+                    .expect("it is ours"),
+            ),
         }
     }
     registrar.checkpoint().expect("room");
@@ -115,7 +133,9 @@ impl Base {
         let history = ledger.read(0, usize::MAX).expect("a sound ledger");
         drop(ledger);
         settle(&path);
-        let names = files(&path, "").into_iter().filter(|name| !name.ends_with("-shm"));
+        let names = files(&path, "")
+            .into_iter()
+            .filter(|name| !name.ends_with("-shm"));
         let files = names.map(|name| (&*name.clone().leak(), fs::read(path.join(name)).expect("ours")));
         Self {
             files: files.collect(),
@@ -143,8 +163,15 @@ impl Base {
         let (name, bytes) = &self.files[usize::from(change[0]) % self.files.len()];
         let length = bytes.len() as u64;
         let at = u64::from(u32::from_le_bytes([change[2], change[3], change[4], 0])) % (length + 1);
-        let file = OpenOptions::new().write(true).open(self.path.join(name)).expect("ours");
-        let old = usize::try_from(at).ok().and_then(|at| bytes.get(at)).copied().unwrap_or(0);
+        let file = OpenOptions::new()
+            .write(true)
+            .open(self.path.join(name))
+            .expect("ours");
+        let old = usize::try_from(at)
+            .ok()
+            .and_then(|at| bytes.get(at))
+            .copied()
+            .unwrap_or(0);
         let done = match change[1] % 8 {
             0..=2 => file.write_at(&[old ^ change[5]], at).map(drop),
             3 => file.write_at(&[change[5]], at).map(drop),
