@@ -109,6 +109,37 @@ fn a_ledger_on_a_read_only_file_system_can_be_looked_at() {
 }
 
 #[test]
+fn a_ledger_whose_log_was_removed_is_not_looked_at_on_a_read_only_file_system_and_left_alone() {
+    let Some(volume) = Volume::of("4m") else { return };
+    drop(lease::Registrar::open(volume.ledger()).unwrap());
+    let names = || {
+        let entries = fs::read_dir(volume.ledger()).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort_unstable();
+        names
+    };
+    let kept = |file: &str| volume.path().join(file);
+    let files = ["ledger.db-wal", "ledger.db-shm"];
+    for file in files {
+        fs::rename(volume.ledger().join(file), kept(file)).unwrap();
+        let left = names();
+        volume.remount("ro");
+        match lease::Viewer::open(volume.ledger()) {
+            Err(lease::RegistrarError::Ledger(error)) => {
+                assert!(matches!(*error, LedgerError::Storage { .. }), "{error:?}");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(names(), left);
+        volume.remount("rw");
+    }
+    for file in files {
+        fs::rename(kept(file), volume.ledger().join(file)).unwrap();
+    }
+    lease::Viewer::open(volume.ledger()).unwrap().verify().unwrap();
+}
+
+#[test]
 fn somebody_elses_ledger_is_refused() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("jobs.lease");

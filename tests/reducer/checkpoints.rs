@@ -285,6 +285,29 @@ fn a_checkpoint_of_another_history_is_refused() {
 }
 
 #[test]
+fn a_checkpoint_of_another_history_is_refused_also_where_this_one_went_on() {
+    let (one, other) = (MemoryLedger::new(), MemoryLedger::new());
+    with_checkpoints(&one, &[2]);
+    for cents in [50, 60, 70] {
+        pay(&other, cents);
+    }
+    let foreign = one.load_checkpoint("till", 2).unwrap().unwrap();
+    other.save_checkpoint("till", 2, &foreign).unwrap();
+    assert_eq!(
+        resumed(&other),
+        (0, vec![(2, CheckpointError::WrongChain { sequence: 2 })])
+    );
+}
+
+#[test]
+fn a_checkpoint_that_went_for_newer_ones_is_no_fault() {
+    let ledger = FaultyLedger::default();
+    with_checkpoints(&ledger, &[2, 4]);
+    ledger.lose_checkpoint(4);
+    assert_eq!(resumed(&ledger), (2, vec![]));
+}
+
+#[test]
 fn a_body_that_says_no_state_leaves_none_behind() {
     /// Writes half a body, and says it is whole.
     #[derive(Default)]

@@ -331,12 +331,14 @@ fn names_are_read_in_ascii_case_only_and_not_trimmed() {
     ] {
         assert_eq!(LeaseState::parse(state.as_str()).unwrap(), state);
         assert_eq!(state.to_string().parse(), Ok(state));
+        assert_eq!(state.as_str().to_lowercase().parse(), Ok(state));
         assert_eq!(LeaseState::parse(&state.as_str().to_lowercase()).unwrap(), state);
         assert_eq!(state.is_terminal(), state != LeaseState::Active);
     }
     for name in ["actıve", " ACTIVE", "ACTIVE ", "", "ACTIVATED"] {
         let error = LeaseState::parse(name).unwrap_err();
         assert_eq!(error, LeaseError::InvalidLeaseState { value: name.into() });
+        assert_eq!(name.parse::<LeaseState>(), Err(error));
     }
     for reason in [
         ReleaseReason::Completed,
@@ -347,11 +349,19 @@ fn names_are_read_in_ascii_case_only_and_not_trimmed() {
             ReleaseReason::parse(&reason.as_str().to_lowercase()).unwrap(),
             reason
         );
+        assert_eq!(reason.to_string().parse(), Ok(reason));
+        assert_eq!(reason.as_str().to_lowercase().parse(), Ok(reason));
     }
-    // The Kelvin sign folds to `k` in Unicode, and `ſ` to `s`; here they do not.
-    assert!(ReleaseReason::parse("ABORTED\u{212a}").is_err());
-    assert!(" aborted".parse::<ReleaseReason>().is_err());
-    assert!(LeaseState::parse("RELEAſED").is_err());
+    for name in [" ABORTED", "ABORTED ", "", "ABORT", "ABORTED\u{212a}"] {
+        let error = ReleaseReason::parse(name).unwrap_err();
+        assert_eq!(error, LeaseError::InvalidReleaseReason { value: name.into() });
+        assert_eq!(name.parse::<ReleaseReason>(), Err(error));
+    }
+    // `ſ` is an `S` in Unicode, and `ı` an `I`; here they are not.
+    for name in ["RELEAſED", "ACTıVE", "EXPıRED"] {
+        assert!(LeaseState::parse(name).is_err());
+        assert!(name.parse::<LeaseState>().is_err());
+    }
 }
 
 /// `work-1` closed until tick 5,000 of this boot by `lease-1`, which runs from 1,000 to 2,000.

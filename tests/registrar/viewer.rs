@@ -164,3 +164,48 @@ fn there_is_nothing_to_view_where_there_is_no_ledger_and_none_is_made() {
     assert!(not_a_ledger(&path));
     assert!(!path.exists());
 }
+
+/// What this process has a file open for: the last octal digit of each descriptor's flags, where 0 is reading.
+fn open_for(path: &Path) -> Vec<Option<char>> {
+    let mut modes = Vec::new();
+    for descriptor in fs::read_dir("/proc/self/fd").unwrap() {
+        let descriptor = descriptor.unwrap();
+        if fs::read_link(descriptor.path()).is_ok_and(|named| named == path)
+            && let Ok(info) = fs::read_to_string(Path::new("/proc/self/fdinfo").join(descriptor.file_name()))
+        {
+            let flags = info.lines().find(|line| line.starts_with("flags:")).unwrap();
+            modes.push(flags.chars().last());
+        }
+    }
+    modes
+}
+
+#[test]
+fn a_viewer_has_the_database_open_for_reading_only() {
+    let (path, _root) = place();
+    three(&path).close().wait().unwrap();
+    let database = path.canonicalize().unwrap().join("ledger.db");
+    eventually("nobody has it open", || open_for(&database).is_empty());
+    let viewer = Viewer::open(&path).unwrap();
+    look_at_everything(&viewer);
+    assert_eq!(open_for(&database), [Some('0')]);
+}
+
+#[test]
+fn a_copied_ledger_is_not_viewed_as_the_original() {
+    let (path, root) = place();
+    drop(three(&path));
+    let copy = root.path().join("copy.lease");
+    let copied = std::process::Command::new("cp")
+        .arg("-a")
+        .args([&path, &copy])
+        .status();
+    assert!(copied.unwrap().success());
+    match Viewer::open(&copy) {
+        Err(RegistrarError::Ledger(error)) => {
+            assert!(matches!(*error, LedgerError::LedgerMoved { .. }), "{error:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+    look_at_everything(&Viewer::open(&path).unwrap());
+}

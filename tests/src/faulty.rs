@@ -27,6 +27,8 @@ struct Shared {
     lists_no_checkpoints: AtomicBool,
     /// The position of the checkpoint that cannot be read.
     bad_checkpoint: AtomicU64,
+    /// The position of the checkpoint that is listed and no longer there.
+    lost_checkpoint: AtomicU64,
 }
 
 impl Shared {
@@ -69,6 +71,11 @@ impl FaultyLedger {
     /// The checkpoint at this position can no longer be read.
     pub fn fail_checkpoint(&self, sequence: u64) {
         self.shared.bad_checkpoint.store(sequence, Ordering::SeqCst);
+    }
+
+    /// The checkpoint at `sequence` goes after it was listed.
+    pub fn lose_checkpoint(&self, sequence: u64) {
+        self.shared.lost_checkpoint.store(sequence, Ordering::SeqCst);
     }
 
     /// How many appends succeeded.
@@ -172,6 +179,9 @@ impl Ledger for FaultyLedger {
     }
 
     fn load_checkpoint(&self, name: &str, sequence: u64) -> Result<Option<Vec<u8>>, LedgerError> {
+        if self.shared.lost_checkpoint.load(Ordering::SeqCst) == sequence {
+            return Ok(None);
+        }
         if self.shared.bad_checkpoint.load(Ordering::SeqCst) == sequence {
             return Err(broken());
         }

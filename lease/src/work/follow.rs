@@ -152,3 +152,20 @@ impl<R: Checkpoint> Replayer<R> {
         ledger.save_checkpoint(name, self.sequence(), &sealed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::work::ledger::MemoryLedger;
+
+    #[test]
+    fn a_checkpoint_that_stands_on_no_record_is_refused() {
+        let ledger = MemoryLedger::new();
+        let nowhere = Position::default();
+        let sealed = reducer::seal("till", 1, &nowhere, b"state");
+        ledger.save_checkpoint("till", 0, &sealed).unwrap();
+        let (position, refused) = newest_checkpoint(&ledger, "till", 1, |_| Ok(()));
+        assert_eq!(position, None);
+        assert_eq!(refused[0].error, CheckpointError::WrongChain { sequence: 0 });
+    }
+}

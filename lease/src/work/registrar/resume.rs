@@ -112,3 +112,29 @@ fn decode(unsealed: &Unsealed<'_>, retention: u64) -> Result<Parts, CheckpointEr
         refused,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::work::ledger::MemoryLedger;
+    use crate::work::registrar::Registrar;
+    use crate::work::registrar::projection::FOR_EVER;
+
+    #[test]
+    fn a_checkpoint_of_an_older_form_is_not_taken_even_if_it_could_be_read() {
+        let ledger = crate::sync::Arc::new(MemoryLedger::new());
+        let registrar = Registrar::builder().on(ledger.clone()).unwrap();
+        let now = registrar.clock().tick();
+        let mut view = Projection::new(1, FOR_EVER);
+        view.catch_up(&*ledger, now).unwrap();
+        let Head { sequence, hash } = view.head();
+        let mut body = Vec::new();
+        view.encode(&mut body);
+        for (version, resumed) in [(VERSION - 1, 0), (VERSION, sequence)] {
+            let sealed = reducer::seal(NAME, version, &Position { sequence, hash }, &body);
+            ledger.save_checkpoint(NAME, sequence, &sealed).unwrap();
+            let view = Projection::resume(&*ledger, 1, FOR_EVER, now);
+            assert_eq!(view.head().sequence, resumed);
+        }
+    }
+}

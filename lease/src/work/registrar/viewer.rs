@@ -15,7 +15,8 @@ use crate::work::registrar::{LeaseError, LeaseReducerState, PublicKey, Registrar
 
 /// Answers questions about a registrar's ledger, and verifies it, without a key.
 ///
-/// It writes nothing and leaves nothing, so the ledger's directory may be read-only. Others may write to the ledger
+/// It writes nothing and leaves nothing, so the ledger's directory may be read-only, unless somebody has removed the
+/// database's log, which can then not be read. Others may write to the ledger
 /// meanwhile; each question sees everything that is in it by then, and every lease of the history, also those that
 /// registrars have [forgotten](crate::RegistrarBuilder::retain_terminal).
 ///

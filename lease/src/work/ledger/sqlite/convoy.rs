@@ -297,6 +297,38 @@ mod tests {
     }
 
     #[test]
+    fn the_first_sync_that_begins_after_the_question_serves_it() {
+        // Who is not asked in time needs a sync of his own, which is allowed; so it is tried until one is.
+        let is_served = (0..200).any(|_| {
+            let [leader, follower] = processes();
+            leader.file.try_lock().unwrap();
+            leader.write(Numbers { begun: 1, ended: 1 });
+            let asking = thread::spawn(move || follower.sync(WELL));
+            thread::sleep(Duration::from_millis(2));
+            leader.write(Numbers { begun: 2, ended: 1 });
+            leader.write(Numbers { begun: 2, ended: 2 });
+            let served = asking.join().unwrap();
+            leader.file.unlock().unwrap();
+            served == Ok(true)
+        });
+        assert!(is_served);
+    }
+
+    #[test]
+    fn who_was_waited_for_in_vain_is_asked_again_after_a_while() {
+        let [one, other] = processes();
+        *lock(&one.alone) = Some(Instant::now());
+        thread::sleep(Duration::from_millis(1));
+        assert_eq!(one.sync(WELL), Ok(false));
+        assert!(!one.is_alone());
+        assert_eq!(
+            other.read(),
+            Some(Numbers { begun: 1, ended: 1 }),
+            "it is numbered"
+        );
+    }
+
+    #[test]
     fn a_sync_that_failed_serves_nobody_but_the_next_one_does() {
         let [one, other] = processes();
         assert_eq!(one.sync(|| Err("worn out")), Err("worn out"));

@@ -146,6 +146,23 @@ mod tests {
     }
 
     #[test]
+    fn a_stamp_counts_only_once_a_change_would_be_given_another_time() {
+        let path = std::env::temp_dir();
+        let mut stamp = Stamp::of(&path.symlink_metadata().unwrap());
+        stamp.changed = (1_000, 5);
+        let at = |seconds, nanos| UNIX_EPOCH + Duration::new(seconds, nanos);
+        assert!(stamp.is_older_than(at(1_001, 6)));
+        assert!(!stamp.is_older_than(at(1_001, 5)));
+        assert!(!stamp.is_older_than(at(1_000, 5)));
+        assert!(
+            !stamp.is_older_than(at(900, 0)),
+            "the machine's clock was set back"
+        );
+        stamp.changed = (-1, 0);
+        assert!(!stamp.is_older_than(at(1_000, 0)));
+    }
+
+    #[test]
     fn another_directory_under_the_same_name_is_noticed() {
         let (path, witness) = settled();
         let away = path.with_extension("away");

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::proofs::Proofs;
 use super::*;
+use crate::work::event::EventRecord;
 use crate::work::event::LeaseEvent as _;
-use crate::work::ledger::{Ledger as _, MemoryLedger};
+use crate::work::ledger::{Ledger as _, MemoryLedger, NewRecord};
 use crate::work::registrar::signing::tally;
 use crate::work::registrar::writer::tests::{forge, forged_issue, forged_revocation};
 use crate::work::registrar::{Lease, Registrar, Signer, signing};
@@ -166,4 +167,48 @@ fn what_was_proven_of_one_record_says_nothing_of_another() {
             assert_eq!(proofs.cover(record.sequence, statement), number == own);
         }
     }
+}
+
+#[test]
+fn what_the_rules_refuse_of_our_own_is_told_by_its_place() {
+    let ledger = Arc::new(MemoryLedger::new());
+    let registrar = on(&ledger, &Signer::generate());
+    let held = issued(&registrar, "work", 1).remove(0);
+    let mut view = at_once(&ledger);
+    // Behind what has to be verified, so that it shows only afterwards.
+    forge(&ledger, &forged_issue(&registrar, "elsewhere", 0));
+    let mut section = ledger.enter().unwrap();
+    view.read_end(&mut *section, NOW, &mut Vec::new()).unwrap();
+    let release = |lease_id: &str| {
+        let change = LeaseChange::Released {
+            lease_id: lease_id.to_owned(),
+            release_reason: "COMPLETED".to_owned(),
+        };
+        NewRecord::from(EventRecord::new(
+            change.event_type(),
+            "s",
+            held.actor_id.as_str(),
+            change.encode(),
+        ))
+    };
+    let batch = vec![release("nobody's"), release(&held.lease_id)];
+    let end = section.append(&view.end(), &batch).unwrap();
+    assert!(view.take_own(batch, end, NOW).is_none());
+    drop(section);
+    let (ended, own) = view.settle(NOW);
+    assert!(ended.is_empty(), "what others have ended");
+    let own: Vec<_> = own
+        .into_iter()
+        .map(|lease| lease.map(|lease| lease.lease_id))
+        .collect();
+    assert_eq!(own, [None, Some(held.lease_id)]);
+    let refused = end.sequence - 1;
+    let refusal = view.refusal_of(refused..=refused);
+    assert!(
+        matches!(refusal, Some(LeaseError::LeaseNotFound { .. })),
+        "{refusal:?}"
+    );
+    assert_eq!(view.refusal_of(end.sequence..=end.sequence), None);
+    assert_eq!(view.refusal_of(refused..=end.sequence), refusal);
+    assert_eq!(view.head(), end);
 }

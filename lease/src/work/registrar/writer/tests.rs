@@ -1,5 +1,7 @@
 //! What the writer does, and does not do, while it is inside the section.
 
+mod unsettled;
+
 use std::time::Duration;
 
 use super::*;
