@@ -1,6 +1,7 @@
 //! Several processes on one ledger, and processes that die.
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -84,6 +85,28 @@ fn the_epoch_stays_while_another_process_has_the_ledger_open() {
     dismiss(other);
     let third = SqliteLedger::open(&path).unwrap().epoch().unwrap();
     assert!(third > second);
+}
+
+#[test]
+fn a_process_among_many_shares_its_syncs() {
+    let (path, _root) = place();
+    let ledger = SqliteLedger::open(&path).unwrap();
+    let shared = || !fs::read(path.join("syncs")).unwrap().is_empty();
+    let append = |number: u32| {
+        let key = format!("ours/{number}");
+        ledger
+            .append(&ledger.head().unwrap(), &[note(&key).with_key(key)])
+            .unwrap();
+        ledger.sync().unwrap();
+    };
+    (0..20).for_each(append);
+    assert!(!shared(), "there is nobody else");
+    // Before each of ours, more of others' than eight processes would append in turns.
+    for number in 20..24 {
+        acknowledged(writer(&path, &format!("other/{number}"), "20"));
+        append(number);
+    }
+    assert!(shared());
 }
 
 #[test]

@@ -122,9 +122,12 @@ mod tests {
     }
 
     fn nothing_is_lost(load: &str) {
-        let Some(recording) = Recording::of(load) else {
-            return;
-        };
+        if let Some(recording) = Recording::of(load) {
+            nothing_of_it_is_lost(load, &recording);
+        }
+    }
+
+    fn nothing_of_it_is_lost(load: &str, recording: &Recording) {
         let count = setting("POWERCUT_IMAGES", 30);
         let broken = recording.cut(count, honest);
         println!("{load}: {count} power cuts, {} promises broken", broken.len());
@@ -149,6 +152,21 @@ mod tests {
     #[test]
     fn a_power_cut_while_history_is_sealed_breaks_no_promise() {
         nothing_is_lost("sealing");
+    }
+
+    #[test]
+    fn a_power_cut_while_many_share_their_syncs_breaks_no_promise() {
+        let Some(recording) = Recording::of("crowding") else {
+            return;
+        };
+        let is_shared = |event: &&Event| match event {
+            Event::Begin(_, Call::Write { path, .. }) => path.ends_with("syncs"),
+            _ => false,
+        };
+        let shared = recording.events.iter().filter(is_shared).count();
+        println!("crowding: {shared} syncs are counted for others");
+        assert!(shared > 0);
+        nothing_of_it_is_lost("crowding", &recording);
     }
 
     /// The images can show losses: each kind of sync is missed if it is left out.

@@ -45,6 +45,7 @@ fn lead(load: &str, place: &Path) -> Outcome {
         ],
         "filling" => &[&["fill", "fill"], &["fill", "note"]],
         "copying" => &[&["note", "copy"], &["copy", "note"]],
+        "crowding" => &[&["one"; 8]],
         "sealing" => &[&["lease", "buffer"], &["seal", "lease"], &["seal"]],
         other => return Err(format!("no load is called {other}").into()),
     };
@@ -76,6 +77,8 @@ fn play(role: &str, place: &Path) -> Outcome {
         "lease" => lease(&path, Durability::Synced),
         "buffer" => lease(&path, Durability::Buffered),
         "note" => note(&path, 2, 6, 300),
+        // Eight of them meet so many others each time that they share their syncs.
+        "one" => note(&path, 1, 40, 40),
         // The log is moved into the database when it has 16 MiB.
         "fill" => note(&path, 2, 5, 900_000),
         "seal" => seal(&path),

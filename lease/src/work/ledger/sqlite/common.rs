@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::{
     audit,
-    convoy::{self, Convoy},
+    convoy::Convoy,
     directory::{self, Directory},
     frames,
     gate::{Passage, SharedGate},
@@ -84,7 +84,7 @@ impl Common {
         let ferry = directory.open(directory::FERRY, true)?;
         let ferry = SharedGate::new(ferry, directory.file(directory::FERRY));
         let witness = Witness::of(&directory)?;
-        let convoy = Convoy::new(directory.open(directory::SYNCS, true)?, convoy::WORTH_SHARING);
+        let convoy = Convoy::new(directory.open(directory::SYNCS, true)?);
         let syncer = Syncer::new(log, directory.file(directory::WAL), witness, convoy);
         drop(inside);
         Ok(Self {

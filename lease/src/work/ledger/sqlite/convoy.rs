@@ -1,16 +1,15 @@
 //! One sync for the commits of several processes.
 //!
-//! A sync covers what was written before it began, whoever wrote it. So syncs are numbered in a file that all processes
-//! share: whoever asks needs one whose number was not taken yet. Whoever finds nobody syncing takes the next number,
-//! syncs, and notes that this number is done; the others look now and then whether theirs is. Both numbers stand in one
-//! entry, with a checksum: one that was read while it was written is no entry.
+//! A sync covers what was written before it began, whoever wrote it. So syncs that ended well are counted in a file that
+//! all processes share. Whoever finds nobody syncing syncs, and counts it; the others look now and then. One that runs when
+//! somebody asks may have begun before what he wrote, the one after it has not: so he waits until two more are counted than
+//! there were. The count stands there with a checksum: one that was read while it was written is no count.
 //!
-//! Nobody's word counts but that of a sync that went well. Who fails, or dies, or is stopped while it syncs, leaves its
-//! number undone: the next one takes a later one, and whoever has waited too long syncs for himself, for a while without
-//! asking the others.
+//! Nobody's word counts but that of a sync that went well. Who fails, or dies, or is stopped while he syncs, counts nothing:
+//! the next one does, and whoever has waited too long syncs for himself, for a while without asking the others.
 //!
-//! Asking takes two small writes and some looks, which is more than a sync of one's own costs where that is a matter of
-//! microseconds: there everybody syncs for himself.
+//! While somebody looks now and then he does nothing else. Among few that costs more than the sync; among many the
+//! processors have other things to do, and are spared most of the syncs.
 
 use std::{
     fs::{File, TryLockError},
@@ -20,42 +19,39 @@ use std::{
 
 use crate::sync::{Mutex, lock, thread};
 
-/// How long the looks at somebody else's sync are apart.
-const PAUSE: Duration = Duration::from_micros(50);
+/// How long the looks at somebody else's sync are apart: so long that mostly one is enough.
+const PAUSE: Duration = Duration::from_micros(300);
+
+/// How many records others append between two appends of this process where syncs are shared: below, there are too few.
+const MANY: u64 = 5;
 
 /// How long somebody else's sync is waited for: many times what one takes on a disk where sharing is worth it.
 const PATIENCE: Duration = Duration::from_millis(20);
 
-/// How long a sync takes, at least, on a disk where sharing is worth it.
-pub(super) const WORTH_SHARING: Duration = Duration::from_micros(500);
-
-/// How long the others are not asked after they were waited for in vain, or were not needed.
+/// How long the others are not asked after they were waited for in vain.
 const SULK: Duration = Duration::from_secs(1);
 
 /// Shares syncs with the other processes that have this file open.
 #[derive(Debug)]
 pub(super) struct Convoy {
     file: File,
-    worth_sharing: Duration,
+    crowd: Mutex<Crowd>,
     /// Until when the others are not asked.
     alone: Mutex<Option<Instant>>,
 }
 
-/// The numbers of the last sync that began and of the last that ended well.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Numbers {
-    begun: u64,
-    ended: u64,
-}
-
 impl Convoy {
-    /// A sync that takes less than `worth_sharing` is not shared.
-    pub(super) fn new(file: File, worth_sharing: Duration) -> Self {
+    pub(super) fn new(file: File) -> Self {
         Self {
             file,
-            worth_sharing,
+            crowd: Mutex::default(),
             alone: Mutex::new(None),
         }
+    }
+
+    /// Takes note that this process has appended everything behind the record `before`, up to `last`.
+    pub(super) fn appended(&self, before: u64, last: u64) {
+        lock(&self.crowd).appended(before, last);
     }
 
     /// Returns when a `sync` that began after this call has ended well: this process's own, or, and then this is true,
@@ -65,57 +61,45 @@ impl Convoy {
     ///
     /// What this process's own said.
     pub(super) fn sync<E>(&self, sync: impl Fn() -> Result<(), E>) -> Result<bool, E> {
-        let own = || {
-            let began = Instant::now();
-            sync()?;
-            if began.elapsed() < self.worth_sharing {
-                self.stay_alone();
-            }
-            Ok(false)
-        };
-        if self.is_alone() {
-            return own();
+        if !lock(&self.crowd).is_many() || self.is_alone() {
+            return sync().map(|()| false);
         }
-        // Where there is no entry to count from, no number will do.
-        let needed = self.read().map_or(u64::MAX, Numbers::next);
         let asked = Instant::now();
+        let mut needed = None;
         loop {
             match self.file.try_lock() {
                 Ok(()) => {
-                    let numbers = self.read().unwrap_or_default();
-                    let is_done = numbers.ended >= needed;
-                    let synced = if is_done {
+                    let synced = if self.has_counted(needed) {
                         Ok(true)
                     } else {
-                        self.lead(numbers, own)
+                        self.lead(&sync)
                     };
                     // Fails only for a descriptor that cannot be locked, and this one was.
                     let _ = self.file.unlock();
                     return synced;
                 }
-                Err(TryLockError::WouldBlock) if asked.elapsed() < PATIENCE => thread::sleep(PAUSE),
+                Err(TryLockError::WouldBlock) if asked.elapsed() < PATIENCE => {}
                 Err(_) => {
-                    self.stay_alone();
-                    return own();
+                    *lock(&self.alone) = Some(Instant::now() + SULK);
+                    return sync().map(|()| false);
                 }
             }
-            if self.read().is_some_and(|numbers| numbers.ended >= needed) {
+            // Where there is nothing to count from, no count will do.
+            needed = needed.or_else(|| self.read()?.checked_add(2));
+            thread::sleep(PAUSE);
+            if self.has_counted(needed) {
                 return Ok(true);
             }
         }
     }
 
-    /// Syncs under the next number.
-    fn lead<E>(&self, last: Numbers, own: impl Fn() -> Result<bool, E>) -> Result<bool, E> {
-        let begun = last.next();
-        self.write(Numbers { begun, ..last });
-        let synced = own()?;
-        self.write(Numbers { begun, ended: begun });
-        Ok(synced)
-    }
-
-    fn stay_alone(&self) {
-        *lock(&self.alone) = Some(Instant::now() + SULK);
+    /// Syncs, and counts it.
+    fn lead<E>(&self, sync: impl Fn() -> Result<(), E>) -> Result<bool, E> {
+        sync()?;
+        // If it cannot be written, everybody syncs for himself.
+        let count = Count(self.read().unwrap_or(0).wrapping_add(1));
+        let _ = self.file.write_all_at(&count.encode(), 0);
+        Ok(false)
     }
 
     fn is_alone(&self) -> bool {
@@ -124,52 +108,67 @@ impl Convoy {
         alone.is_some()
     }
 
-    /// The entry, if there is one.
-    fn read(&self) -> Option<Numbers> {
-        let mut entry = [0; Numbers::LENGTH];
-        self.file.read_exact_at(&mut entry, 0).ok()?;
-        Numbers::decode(&entry)
+    fn has_counted(&self, needed: Option<u64>) -> bool {
+        needed.is_some_and(|needed| self.read().is_some_and(|count| count >= needed))
     }
 
-    /// If it cannot be written, everybody syncs for himself.
-    fn write(&self, numbers: Numbers) {
-        let _ = self.file.write_all_at(&numbers.encode(), 0);
+    /// The count, if there is one.
+    fn read(&self) -> Option<u64> {
+        let mut entry = [0; Count::LENGTH];
+        self.file.read_exact_at(&mut entry, 0).ok()?;
+        Count::decode(&entry).map(|Count(count)| count)
     }
 }
 
-impl Numbers {
-    const LENGTH: usize = 24;
+/// How much others do, seen from one process.
+#[derive(Debug, Default)]
+struct Crowd {
+    /// The last record of this process.
+    last: u64,
+    /// How many records others have appended between two appends, in eighths; the last eight weigh most.
+    met: u64,
+}
 
-    /// The number of the next sync: above what ended, too, so that nothing that stands there can pass for it.
-    fn next(self) -> u64 {
-        self.begun.max(self.ended).saturating_add(1)
+impl Crowd {
+    fn appended(&mut self, before: u64, last: u64) {
+        // Who has been away for long has not met all of them at once.
+        let others = before.saturating_sub(self.last).min(4 * MANY);
+        self.met = self.met - self.met / 8 + others;
+        self.last = last;
     }
+
+    const fn is_many(&self) -> bool {
+        self.met >= 8 * MANY
+    }
+}
+
+/// How many syncs have ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Count(u64);
+
+impl Count {
+    const LENGTH: usize = 16;
 
     fn encode(self) -> [u8; Self::LENGTH] {
         let mut entry = [0; Self::LENGTH];
-        entry[..8].copy_from_slice(&self.begun.to_le_bytes());
-        entry[8..16].copy_from_slice(&self.ended.to_le_bytes());
-        entry[16..].copy_from_slice(&self.checksum().to_le_bytes());
+        entry[..8].copy_from_slice(&self.0.to_le_bytes());
+        entry[8..].copy_from_slice(&self.checksum().to_le_bytes());
         entry
     }
 
     fn decode(entry: &[u8; Self::LENGTH]) -> Option<Self> {
         let (words, _) = entry.as_chunks::<8>();
-        let numbers = Self {
-            begun: u64::from_le_bytes(words[0]),
-            ended: u64::from_le_bytes(words[1]),
-        };
-        (u64::from_le_bytes(words[2]) == numbers.checksum()).then_some(numbers)
+        let count = Self(u64::from_le_bytes(words[0]));
+        (u64::from_le_bytes(words[1]) == count.checksum()).then_some(count)
     }
 
-    /// No two entries that follow each other, or any mixture of their bytes, have the same.
+    /// No two counts that follow each other, or any mixture of their bytes, have the same.
     fn checksum(self) -> u64 {
-        // SplitMix64's constants.
-        let mix = |word: u64| {
-            let word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB)
-        };
-        mix(self.begun.wrapping_add(0x9E37_79B9_7F4A_7C15)) ^ mix(self.ended).rotate_left(32)
+        // SplitMix64.
+        let word = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        word ^ (word >> 31)
     }
 }
 
@@ -182,22 +181,24 @@ mod tests {
         atomic::{AtomicUsize, Ordering::SeqCst},
     };
 
-    /// A convoy as each of several processes has it.
+    /// A convoy as each of many processes has it.
     fn processes<const COUNT: usize>() -> [Arc<Convoy>; COUNT] {
-        on_a_disk(Duration::ZERO)
-    }
-
-    /// The same on a disk where sharing is worth it from so long a sync on.
-    fn on_a_disk<const COUNT: usize>(worth_sharing: Duration) -> [Arc<Convoy>; COUNT] {
         let path = std::env::temp_dir().join(format!("lease-convoy-{}", crate::work::random::hex::<8>()));
         let open = || {
             let mut options = File::options();
             let options = options.read(true).write(true).create(true).truncate(false);
             options.open(&path).unwrap()
         };
-        let all = [(); COUNT].map(|()| Arc::new(Convoy::new(open(), worth_sharing)));
+        let all = [(); COUNT].map(|()| Arc::new(Convoy::new(open())));
         std::fs::remove_file(path).unwrap();
+        for one in &all {
+            lock(&one.crowd).met = 8 * MANY;
+        }
         all
+    }
+
+    fn write(convoy: &Convoy, count: u64) {
+        convoy.file.write_all_at(&Count(count).encode(), 0).unwrap();
     }
 
     const WELL: fn() -> Result<(), ()> = || Ok(());
@@ -267,33 +268,28 @@ mod tests {
     }
 
     #[test]
-    fn a_sync_that_takes_no_time_is_not_shared() {
-        let [one, other] = on_a_disk(Duration::from_hours(1));
-        let syncs = AtomicUsize::new(0);
-        let sync = |convoy: &Convoy| {
-            convoy.sync(|| {
-                syncs.fetch_add(1, SeqCst);
-                WELL()
-            })
+    fn only_among_many_are_the_others_asked() {
+        let [one] = processes();
+        *lock(&one.crowd) = Crowd::default();
+        // Each time, so many others have appended one record before this process appends one.
+        let mut last = 0;
+        let mut count_after = |others: u64| {
+            for _ in 0..40 {
+                let before = last + others;
+                last = before + 1;
+                one.appended(before, last);
+            }
+            one.sync(WELL).unwrap();
+            one.read()
         };
-        for count in 1..=5 {
-            assert_eq!(sync(&one), Ok(false));
-            assert_eq!(syncs.load(SeqCst), count);
-        }
-        assert!(one.is_alone() && !other.is_alone());
-        let asked = one.read();
-        assert_eq!(
-            asked,
-            Some(Numbers { begun: 1, ended: 1 }),
-            "only the first asked"
-        );
-        // Whoever still asks is neither served nor hindered.
-        assert_eq!(sync(&other), Ok(false));
-        assert_eq!(sync(&one), Ok(false));
-        // A sync that failed says nothing about the disk.
-        let [one] = on_a_disk(Duration::from_hours(1));
-        assert_eq!(one.sync(|| Err("worn out")), Err("worn out"));
-        assert!(!one.is_alone());
+        assert_eq!(count_after(0), None);
+        assert_eq!(count_after(3), None);
+        assert_eq!(count_after(7), Some(1));
+        assert_eq!(count_after(7), Some(2));
+        assert_eq!(count_after(1), Some(2));
+        // Who comes back after a long time is not among many yet.
+        one.appended(last + 1_000_000, last + 1_000_001);
+        assert!(!lock(&one.crowd).is_many());
     }
 
     #[test]
@@ -302,11 +298,12 @@ mod tests {
         let is_served = (0..200).any(|_| {
             let [leader, follower] = processes();
             leader.file.try_lock().unwrap();
-            leader.write(Numbers { begun: 1, ended: 1 });
+            write(&leader, 1);
             let asking = thread::spawn(move || follower.sync(WELL));
             thread::sleep(Duration::from_millis(2));
-            leader.write(Numbers { begun: 2, ended: 1 });
-            leader.write(Numbers { begun: 2, ended: 2 });
+            // The one that was running, and the one after it.
+            write(&leader, 2);
+            write(&leader, 3);
             let served = asking.join().unwrap();
             leader.file.unlock().unwrap();
             served == Ok(true)
@@ -321,27 +318,24 @@ mod tests {
         thread::sleep(Duration::from_millis(1));
         assert_eq!(one.sync(WELL), Ok(false));
         assert!(!one.is_alone());
-        assert_eq!(
-            other.read(),
-            Some(Numbers { begun: 1, ended: 1 }),
-            "it is numbered"
-        );
+        assert_eq!(other.read(), Some(1), "it is counted");
     }
 
     #[test]
     fn a_sync_that_failed_serves_nobody_but_the_next_one_does() {
         let [one, other] = processes();
         assert_eq!(one.sync(|| Err("worn out")), Err("worn out"));
-        assert_eq!(other.read(), Some(Numbers { begun: 1, ended: 0 }));
+        assert_eq!(other.read(), None);
         assert_eq!(other.sync(|| Err("worn out too")), Err("worn out too"));
         assert_eq!(one.sync(|| Ok::<_, &str>(())), Ok(false));
+        assert_eq!(other.read(), Some(1));
     }
 
     #[test]
     fn whoever_is_stopped_while_he_syncs_stops_nobody_else() {
         let [stopped, other] = processes();
         stopped.file.try_lock().unwrap();
-        stopped.write(Numbers { begun: 7, ended: 6 });
+        write(&stopped, 6);
         let asked = Instant::now();
         assert_eq!(other.sync(WELL), Ok(false));
         assert!(asked.elapsed() < Duration::from_secs(10));
@@ -350,31 +344,36 @@ mod tests {
 
     #[test]
     fn what_a_power_cut_left_in_the_file_serves_nobody() {
-        for (begun, ended) in [(5, 9), (0, u64::MAX - 1), (9, 5)] {
-            let [one] = processes();
-            one.write(Numbers { begun, ended });
-            assert_eq!(one.sync(WELL), Ok(false), "{begun} {ended}");
+        for count in [0, 5, u64::MAX - 1, u64::MAX] {
+            let [one, other] = processes();
+            write(&one, count);
+            assert_eq!(one.sync(WELL), Ok(false), "{count}");
+            assert_eq!(one.read(), Some(count.wrapping_add(1)));
+            // Also not somebody who has to wait for the one before him.
+            write(&one, count);
+            one.file.try_lock().unwrap();
+            let waiting = thread::spawn(move || other.sync(WELL));
+            thread::sleep(4 * PAUSE);
+            one.file.unlock().unwrap();
+            assert_eq!(waiting.join().unwrap(), Ok(false), "{count}");
         }
         let [one] = processes();
-        one.file.write_all_at(&[0xFF; Numbers::LENGTH], 0).unwrap();
+        one.file.write_all_at(&[0xFF; Count::LENGTH], 0).unwrap();
         assert_eq!(one.read(), None);
         assert_eq!(one.sync(WELL), Ok(false));
-        assert_eq!(one.read(), Some(Numbers { begun: 1, ended: 1 }));
+        assert_eq!(one.read(), Some(1));
     }
 
     #[test]
-    fn an_entry_that_is_read_while_it_is_written_is_none() {
-        for begun in [1, 255, 65_535, u64::from(u32::MAX)] {
-            let entries = [(begun, begun), (begun + 1, begun), (begun + 1, begun + 1)];
-            let entries = entries.map(|(begun, ended)| Numbers { begun, ended }.encode());
-            for pair in entries.windows(2) {
-                for cut in 1..Numbers::LENGTH {
-                    for (first, second) in [(pair[0], pair[1]), (pair[1], pair[0])] {
-                        let mut torn = first;
-                        torn[cut..].copy_from_slice(&second[cut..]);
-                        let is_whole = torn == pair[0] || torn == pair[1];
-                        assert_eq!(Numbers::decode(&torn).is_some(), is_whole);
-                    }
+    fn a_count_that_is_read_while_it_is_written_is_none() {
+        for count in [0, 1, 255, 65_535, u64::from(u32::MAX), u64::MAX] {
+            let pair = [count, count.wrapping_add(1)].map(|count| Count(count).encode());
+            for cut in 1..Count::LENGTH {
+                for (first, second) in [(pair[0], pair[1]), (pair[1], pair[0])] {
+                    let mut torn = first;
+                    torn[cut..].copy_from_slice(&second[cut..]);
+                    let is_whole = torn == pair[0] || torn == pair[1];
+                    assert_eq!(Count::decode(&torn).is_some(), is_whole);
                 }
             }
         }

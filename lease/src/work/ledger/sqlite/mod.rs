@@ -412,6 +412,8 @@ impl Section for SqliteSection<'_> {
             storage::give_up(&self.writer);
             self.failed(error)
         })?;
+        let syncer = &self.shared.common.syncer;
+        syncer.appended(expected.sequence, head.sequence);
         // Stored by this thread.
         if self.shared.log.load(Relaxed) > checkpointer::WORTH_IT {
             self.shared.checkpointer.ring();

@@ -71,6 +71,11 @@ impl Syncer {
         self.rounds.fail(Failure::Sync(reason));
     }
 
+    /// Takes note that this process has appended everything behind the record `before`, up to `last`.
+    pub(super) fn appended(&self, before: u64, last: u64) {
+        self.convoy.appended(before, last);
+    }
+
     /// Returns when a sync that began after this call has ended well, and `then` with it.
     pub(super) fn sync(
         &self,
