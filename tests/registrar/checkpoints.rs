@@ -152,12 +152,12 @@ fn ticks_do_not_fall_behind_a_checkpoint() {
         builder.on(Arc::clone(&ledger)).unwrap()
     };
     let (ahead, behind) = (ManualClock::with_id(boot), ManualClock::with_id(boot));
-    ahead.advance(TTL);
+    ahead.advance(Duration::from_millis(9));
     let registrar = open(&ahead);
     registrar.issue("one", TTL).wait().unwrap();
     registrar.checkpoint().unwrap();
     registrar.close().wait().unwrap();
-    // Of a core whose clock is a hair behind, or rather a whole term.
+    // Of a core whose clock is a hair behind.
     open(&behind).issue("two", TTL).wait().unwrap();
     let records = ledger.read(0, 9).unwrap();
     let ticks: Vec<_> = records.iter().map(|record| record.tick.unwrap().value).collect();

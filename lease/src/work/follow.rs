@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 
-use crate::work::ledger::{Fault, Ledger, LedgerError};
+use crate::work::ledger::{Head, Ledger, LedgerError, check_links};
 use crate::work::reducer::{
     self, Checkpoint, CheckpointError, Position, Reducer, RefusedCheckpoint, Replayer, Unsealed,
 };
@@ -91,14 +91,8 @@ impl<R: Reducer> Replayer<R> {
         let start = self.sequence();
         loop {
             let page = ledger.read(self.sequence(), PAGE)?;
-            if let Some(next) = page.first()
-                && next.previous_hash != self.position().hash
-            {
-                return Err(LedgerError::BadRecord {
-                    sequence: next.sequence,
-                    fault: Fault::Unlinked,
-                });
-            }
+            let Position { sequence, hash } = self.position();
+            check_links(&Head { sequence, hash }, &page)?;
             let is_last = page.len() < PAGE;
             self.extend(page);
             if is_last {

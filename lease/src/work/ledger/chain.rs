@@ -4,9 +4,7 @@
 //! no two different records give the same bytes. Integers are little-endian; an optional column is one byte, 0 or 1,
 //! and in the second case the value after it. The form is frozen: it is what old ledgers were written with.
 
-#[cfg(any(feature = "sqlite", test))]
-use super::Fault;
-use super::{Head, LedgerError, MAX_PAYLOAD, MAX_TEXT, NewRecord};
+use super::{Fault, Head, LedgerError, MAX_PAYLOAD, MAX_TEXT, NewRecord};
 use crate::work::event::EventRecord;
 
 const DOMAIN: &[u8] = b"lease.ledger.record.1";
@@ -86,6 +84,33 @@ impl Parts {
     }
 }
 
+/// Fails at the first of these records that does not continue the one before it, the first of them the one at `head`.
+///
+/// Each record that is read gives its own hash; only this shows that none is missing between them.
+pub(crate) fn check_links(head: &Head, records: &[EventRecord]) -> Result<(), LedgerError> {
+    let mut last = *head;
+    for record in records {
+        let next = last.sequence.saturating_add(1);
+        let bad = |sequence, fault| Err(LedgerError::BadRecord { sequence, fault });
+        if record.sequence != next {
+            return bad(
+                next,
+                Fault::Missing {
+                    next: record.sequence,
+                },
+            );
+        }
+        if record.previous_hash != last.hash {
+            return bad(next, Fault::Unlinked);
+        }
+        last = Head {
+            sequence: next,
+            hash: record.hash,
+        };
+    }
+    Ok(())
+}
+
 /// The batch as it will stand after `head`: checked for length, numbered, linked.
 pub(super) fn link(head: &Head, batch: &[NewRecord]) -> Result<Vec<Entry>, LedgerError> {
     let mut last = *head;
@@ -141,6 +166,37 @@ mod tests {
 
     fn hex(hash: [u8; 32]) -> String {
         blake3::Hash::from(hash).to_hex().to_string()
+    }
+
+    #[test]
+    fn records_that_follow_each_other_are_told_from_others() {
+        let batch = [sample(), sample().with_key("key-2"), sample().with_key("key-3")];
+        let entries = link(&Head::default(), &batch).unwrap();
+        let head = entries[0].head();
+        let records: Vec<_> = entries.into_iter().map(|entry| entry.record).collect();
+        let fault = |head, records: &[EventRecord]| match check_links(&head, records) {
+            Ok(()) => None,
+            Err(LedgerError::BadRecord { sequence, fault }) => Some((sequence, fault)),
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(fault(Head::default(), &records), None);
+        assert_eq!(fault(head, &records[1..]), None);
+        assert_eq!(fault(head, &records), Some((2, Fault::Missing { next: 1 })));
+        assert_eq!(fault(head, &records[2..]), Some((2, Fault::Missing { next: 3 })));
+        let mut gap = records.clone();
+        gap.remove(1);
+        assert_eq!(
+            fault(Head::default(), &gap),
+            Some((2, Fault::Missing { next: 3 }))
+        );
+        let mut altered = records;
+        altered[1].hash = [0; 32];
+        assert_eq!(fault(Head::default(), &altered), Some((3, Fault::Unlinked)));
+        let last = Head {
+            sequence: u64::MAX,
+            hash: [0; 32],
+        };
+        assert!(fault(last, &altered).is_some());
     }
 
     #[test]

@@ -43,6 +43,7 @@ compile_error!("the feature `sqlite` is for Linux: its crash rules were checked 
 
 use crate::work::event::EventRecord;
 
+pub(crate) use self::chain::check_links;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::SqliteLedger;
 #[cfg(feature = "sqlite")]

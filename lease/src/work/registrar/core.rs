@@ -71,6 +71,8 @@ pub(crate) struct Queued {
     pub(crate) is_durable: bool,
     /// Whether it gives back what is nobody's any more, so that it has to be done even if the ledger fails.
     pub(crate) is_owed: bool,
+    /// Its place among those that are worked off together.
+    pub(crate) turn: usize,
 }
 
 impl Queued {
@@ -82,6 +84,7 @@ impl Queued {
             patience: None,
             is_durable,
             is_owed: false,
+            turn: 0,
         }
     }
 }

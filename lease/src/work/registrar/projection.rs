@@ -33,6 +33,10 @@ const RULES: u64 = 1;
 /// About how long it takes to copy one lease and its place in the indexes.
 const COPY_OF_A_LEASE: Duration = Duration::from_micros(1);
 
+/// By how much the clocks of two cores may disagree: more than they ever do, and so little that a lease which is ended so
+/// much too early was given up by its holder before.
+const HAIR: Duration = Duration::from_millis(10);
+
 /// How long after the view was that of the ledger's end it may be caught up in the section: others append some hundred
 /// records meanwhile.
 const LATELY: Duration = Duration::from_millis(20);
@@ -175,10 +179,10 @@ impl Projection {
     }
 
     /// The moment of a decision. Ticks never fall along the sequence, even if clocks of several cores disagree by a
-    /// hair.
+    /// [hair](HAIR). A record that is further ahead is not of this clock, whatever it says, and moves nothing.
     pub(crate) fn now<'a>(&'a self, tick: Tick, wall: u64, token: u64, holders: &'a Holders) -> Now<'a> {
         let tick = match self.tail.last_tick().or(self.last_tick) {
-            Some(last) if last.has_reached(&tick) => last,
+            Some(last) if last.has_reached(&tick) && tick.saturating_add(HAIR).has_reached(&last) => last,
             _ => tick,
         };
         Now {

@@ -108,7 +108,7 @@ impl<'a> Visit<'a> {
     /// A command whose key was retired since it was signed.
     pub(super) fn sign_again(&mut self, signed: Signed) {
         let error = untrusted(signed.signer);
-        self.fate.retry(signed, &error);
+        self.has_put_off |= self.fate.retry(signed, &error);
     }
 
     /// Appends what is still to be appended, and returns what cannot be answered yet.
@@ -149,7 +149,7 @@ impl<'a> Visit<'a> {
                     wall,
                 });
             }
-            Err(refusal) => self.fate.refuse(signed, refusal),
+            Err(refusal) => self.has_put_off |= self.fate.refuse(signed, refusal),
         }
     }
 

@@ -150,21 +150,25 @@ impl Fate {
         });
     }
 
-    /// The rules, or what changed in between, say no.
-    pub(super) fn refuse(&mut self, signed: Signed, refusal: Refusal) {
-        self.refuse_at(signed.queued, signed.signings, refusal);
+    /// The rules, or what changed in between, say no. Says whether it is tried again.
+    pub(super) fn refuse(&mut self, signed: Signed, refusal: Refusal) -> bool {
+        self.refuse_at(signed.queued, signed.signings, refusal)
     }
 
-    fn refuse_at(&mut self, queued: Queued, signings: u32, refusal: Refusal) {
+    fn refuse_at(&mut self, queued: Queued, signings: u32, refusal: Refusal) -> bool {
         match refusal {
+            Refusal::Superseded { .. } if signings < SIGNINGS => {
+                self.again.push((queued, signings));
+                return true;
+            }
             Refusal::Busy(_) if queued.patience.is_some() => self.waiting.push(queued),
             Refusal::Busy(busy) => self.answer(queued, Err(RegistrarError::Busy(busy))),
-            Refusal::Superseded { .. } if signings < SIGNINGS => self.again.push((queued, signings)),
             Refusal::Superseded { lease_id } => {
                 self.answer(queued, Err(RegistrarError::Superseded { lease_id }));
             }
             Refusal::Lease(error) => self.answer(queued, Err(error.into())),
         }
+        false
     }
 
     /// The ledger failed all of them alike.
@@ -179,13 +183,16 @@ impl Fate {
         self.again.push((signed.queued, signed.signings - 1));
     }
 
-    /// It cannot be appended as it was signed, through no fault of its own. Try again, but not for ever.
-    pub(super) fn retry(&mut self, signed: Signed, error: &RegistrarError) {
-        if signed.signings < SIGNINGS {
+    /// It cannot be appended as it was signed, through no fault of its own. Try again, but not for ever; says whether it
+    /// is tried again.
+    pub(super) fn retry(&mut self, signed: Signed, error: &RegistrarError) -> bool {
+        let is_tried_again = signed.signings < SIGNINGS;
+        if is_tried_again {
             self.again.push((signed.queued, signed.signings));
         } else {
             self.answer(signed.queued, Err(error.clone()));
         }
+        is_tried_again
     }
 }
 
@@ -266,7 +273,10 @@ impl Core {
         holders: &mut Holders,
     ) -> Vec<(Release, RegistrarError)> {
         let mut owed = Vec::new();
-        let mut rest: Vec<_> = todo.into_iter().map(|queued| (queued, 0)).collect();
+        let numbered = todo.into_iter().enumerate();
+        let mut rest: Vec<_> = numbered
+            .map(|(turn, queued)| (Queued { turn, ..queued }, 0))
+            .collect();
         let mut is_first = true;
         while !rest.is_empty() {
             let mut fate = Fate::default();
@@ -275,6 +285,7 @@ impl Core {
                 self.commit(signed, holders, &mut fate);
             }
             rest = mem::take(&mut fate.again);
+            rest.sort_by_key(|(queued, _)| queued.turn);
             is_first = false;
             for first in mem::take(&mut fate.waiting) {
                 lines.rejoin(first);

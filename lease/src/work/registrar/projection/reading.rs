@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use super::proofs::Proofs;
 use super::{Projection, lease_id_of};
+use crate::sync::Arc;
 use crate::work::event::{self, EventRecord, LeaseEvent as _};
-use crate::work::ledger::{Head, Ledger, LedgerError, NewRecord, Section};
+use crate::work::ledger::{Head, Ledger, LedgerError, NewRecord, Section, check_links};
 use crate::work::reducer::Reducer as _;
 use crate::work::registrar::ledger_event::LedgerEvent;
 use crate::work::registrar::tail::Tail;
@@ -22,7 +23,7 @@ impl Projection {
         let mut ended = Vec::new();
         loop {
             let page = ledger.read(self.head.sequence, PAGE)?;
-            self.apply_page(&page, now, &mut ended);
+            self.apply_page(&page, now, &mut ended)?;
             if page.len() < PAGE {
                 self.seen = Some(Instant::now());
                 return Ok(ended);
@@ -41,9 +42,10 @@ impl Projection {
         self.tail = Tail::default();
         loop {
             let page = section.read(self.end().sequence, PAGE)?;
+            check_links(&self.end(), &page)?;
             let is_last = page.len() < PAGE;
             for record in page {
-                if self.tail.is_empty() && !self.has_to_verify(&record) {
+                if self.can_apply() && !self.has_to_verify(&record) {
                     ended.extend(self.apply(&record, &Proofs::default(), now));
                 } else {
                     self.put_behind(record, false);
@@ -54,6 +56,12 @@ impl Projection {
                 return Ok(());
             }
         }
+    }
+
+    /// Whether the next record can be applied inside the section: nothing before it is put off, and nobody looks at the
+    /// state, who would have to be waited for while everybody else waits for the section.
+    fn can_apply(&self) -> bool {
+        self.tail.is_empty() && Arc::strong_count(&self.reducer) == 1
     }
 
     fn put_behind(&mut self, record: EventRecord, is_ours: bool) {
@@ -96,12 +104,18 @@ impl Projection {
     /// Reads and applies the next of what others have appended; says whether there was anything.
     pub(crate) fn read_page(&mut self, ledger: &dyn Ledger, now: Tick) -> Result<bool, LedgerError> {
         let page = ledger.read(self.head.sequence, PAGE)?;
-        self.apply_page(&page, now, &mut Vec::new());
+        self.apply_page(&page, now, &mut Vec::new())?;
         Ok(!page.is_empty())
     }
 
     /// Applies what was read right after the head, and adds the leases that ended by it.
-    fn apply_page(&mut self, page: &[EventRecord], now: Tick, ended: &mut Vec<String>) {
+    fn apply_page(
+        &mut self,
+        page: &[EventRecord],
+        now: Tick,
+        ended: &mut Vec<String>,
+    ) -> Result<(), LedgerError> {
+        check_links(&self.head, page)?;
         let mut rest = page;
         while !rest.is_empty() {
             let (proofs, count) = self.prove(rest.iter().map(|record| (record, false)));
@@ -109,6 +123,7 @@ impl Projection {
             ended.extend(these.iter().filter_map(|record| self.apply(record, &proofs, now)));
             rest = others;
         }
+        Ok(())
     }
 
     /// Takes what this registrar has just appended, up to the ledger's new end; returns, for each record, the lease that it
@@ -120,7 +135,7 @@ impl Projection {
         end: Head,
         now: Tick,
     ) -> Option<Vec<Option<Lease>>> {
-        let can_apply = self.tail.is_empty();
+        let can_apply = self.can_apply();
         let mut leases = Vec::with_capacity(batch.len());
         for NewRecord { mut record, .. } in batch {
             record.sequence = self.end().sequence + 1;

@@ -1,15 +1,15 @@
-//! Verifying many signatures at once changes nothing but the time it takes.
+//! What a view takes of a ledger, and what it does not. Verifying many signatures at once changes nothing but the time it
+//! takes.
 
 use std::time::Duration;
 
 use super::proofs::Proofs;
 use super::*;
-use crate::work::event::EventRecord;
-use crate::work::event::LeaseEvent as _;
-use crate::work::ledger::{Ledger as _, MemoryLedger, NewRecord};
+use crate::work::event::{EventRecord, LeaseEvent as _};
+use crate::work::ledger::{Fault, Ledger as _, MemoryLedger, NewRecord};
 use crate::work::registrar::signing::tally;
 use crate::work::registrar::writer::tests::{forge, forged_issue, forged_revocation};
-use crate::work::registrar::{Lease, Registrar, Signer, signing};
+use crate::work::registrar::{Lease, Registrar, ReleaseReason, Signer, signing};
 use crate::work::tick::ClockId;
 
 const TTL: Duration = Duration::from_mins(1);
@@ -211,4 +211,84 @@ fn what_the_rules_refuse_of_our_own_is_told_by_its_place() {
     assert_eq!(view.refusal_of(end.sequence..=end.sequence), None);
     assert_eq!(view.refusal_of(refused..=end.sequence), refusal);
     assert_eq!(view.head(), end);
+}
+
+#[test]
+fn whoever_looks_at_the_state_is_not_waited_for_in_the_section() {
+    let ledger = Arc::new(MemoryLedger::new());
+    let registrar = on(&ledger, &Signer::generate());
+    let lease = issued(&registrar, "work", 1).remove(0);
+    let mut view = at_once(&ledger);
+    let head = view.head();
+    registrar
+        .release(lease.lease_id.as_str(), ReleaseReason::Completed)
+        .wait()
+        .unwrap();
+    let looked_at = view.snapshot();
+    {
+        let mut section = ledger.enter().unwrap();
+        let mut ended = Vec::new();
+        view.read_end(&mut *section, NOW, &mut ended).unwrap();
+        assert_eq!((ended.len(), view.head()), (0, head), "it is taken note of");
+        let note = NewRecord::from(EventRecord::new("note.made", "s", "me", ""));
+        let end = section.append(&view.end(), std::slice::from_ref(&note)).unwrap();
+        assert_eq!(view.take_own(vec![note], end, NOW), None);
+    }
+    assert!(looked_at.state().has_active_lease("work/0"));
+    drop(looked_at);
+    let (ended, own) = view.settle(NOW);
+    assert_eq!((ended, own), (vec![lease.lease_id], vec![None]));
+    assert_eq!(view.head(), ledger.head().unwrap());
+}
+
+/// A ledger that one record was taken out of.
+struct Gap<'a>(&'a MemoryLedger, u64);
+
+impl Gap<'_> {
+    fn without(&self, records: Vec<EventRecord>) -> Vec<EventRecord> {
+        records
+            .into_iter()
+            .filter(|record| record.sequence != self.1)
+            .collect()
+    }
+}
+
+impl Section for Gap<'_> {
+    fn read(&mut self, after: u64, limit: usize) -> Result<Vec<EventRecord>, LedgerError> {
+        Ok(self.without(self.0.read(after, limit)?))
+    }
+
+    fn append(&mut self, expected: &Head, batch: &[NewRecord]) -> Result<Head, LedgerError> {
+        self.0.append(expected, batch)
+    }
+
+    fn raise_epoch(&mut self) -> Result<u32, LedgerError> {
+        self.0.enter()?.raise_epoch()
+    }
+}
+
+/// At which record reading ended, and why.
+fn fault<T: std::fmt::Debug>(read: Result<T, LedgerError>) -> (u64, Fault) {
+    match read {
+        Err(LedgerError::BadRecord { sequence, fault }) => (sequence, fault),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_record_that_is_missing_is_noticed_where_it_was() {
+    let ledger = Arc::new(MemoryLedger::new());
+    issued(&on(&ledger, &Signer::generate()), "work", 4);
+    for missing in 1..=4 {
+        let mut view = Projection::new(1, FOR_EVER);
+        let read = view.read_end(&mut Gap(&ledger, missing), NOW, &mut Vec::new());
+        assert_eq!(fault(read), (missing, Fault::Missing { next: missing + 1 }));
+    }
+    let elsewhere = Arc::new(MemoryLedger::new());
+    issued(&on(&elsewhere, &Signer::generate()), "work", 5);
+    let mut view = at_once(&ledger);
+    let bad = (view.head().sequence + 1, Fault::Unlinked);
+    assert_eq!(fault(view.catch_up(&*elsewhere, NOW)), bad);
+    assert_eq!(fault(view.read_page(&*elsewhere, NOW)), bad);
+    assert_eq!(view.head(), ledger.head().unwrap(), "nothing of it was taken");
 }

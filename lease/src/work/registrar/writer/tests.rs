@@ -2,6 +2,7 @@
 
 mod unsettled;
 
+use std::sync::mpsc;
 use std::time::Duration;
 
 use super::*;
@@ -406,4 +407,64 @@ fn what_an_old_view_says_refuses_nobody() {
         }
     }
     assert_all_agree(&watched, &registrar, 0);
+}
+
+#[test]
+fn what_is_put_off_is_not_overtaken() {
+    let (watched, registrar, other) = two();
+    let held = registrar.issue("work", TTL).wait().unwrap();
+    let (both, are_queued) = mpsc::channel();
+    watched.let_a_forger_in_first(forged_revocation(&other, &held.lease_id));
+    watched.let_in_first(move || are_queued.recv().unwrap());
+    let first = registrar.record(&Note::Made(1));
+    // The forger is still to come: the writer is on its way in with the first.
+    while lock(&watched.first).len() > 1 {
+        crate::sync::thread::yield_now();
+    }
+    let released = registrar.release(held.lease_id.as_str(), ReleaseReason::Completed);
+    let again = registrar.issue("work", TTL);
+    both.send(()).unwrap();
+    first.wait().unwrap();
+    let again = again.wait();
+    assert!(again.is_ok(), "it was asked for behind the release: {again:?}");
+    released.wait().unwrap();
+    assert_all_agree(&watched, &registrar, 1);
+}
+
+#[test]
+fn a_record_from_the_future_moves_no_clock() {
+    let (watched, registrar, other) = two();
+    let held = other.issue("work", TTL).wait().unwrap();
+    let now = registrar.clock().tick();
+    let later = now.saturating_add(Duration::from_hours(1));
+    let note = EventRecord::new("note.made", "s", "me", Note::Made(1).encode());
+    let forged = forged_issue(&other, "elsewhere", 0);
+    let forged = EventRecord::new("lease.issued", "nowhere", "registrar", forged.encode());
+    for record in [note, forged] {
+        let record = record.at(0, Some(later));
+        // Before anybody looks, and when somebody is on his way in.
+        for is_late in [false, true] {
+            let (ledger, record) = (Arc::clone(&watched.ledger), record.clone());
+            let put = move || {
+                ledger.append(&ledger.head().unwrap(), &[record.into()]).unwrap();
+            };
+            if is_late {
+                watched.let_in_first(put);
+            } else {
+                put();
+            }
+            let taken = registrar.issue("work", TTL).wait();
+            assert!(matches!(taken, Err(RegistrarError::Busy(_))), "{taken:?}");
+            assert!(registrar.expire_due().wait().unwrap().is_empty());
+            let mine = registrar.issue("mine", TTL).wait().unwrap();
+            assert!(!mine.issued_at_tick.unwrap().has_reached(&later));
+            registrar.revoke(mine.lease_id, "enough").wait().unwrap();
+        }
+    }
+    assert!(
+        registrar
+            .query(|state| state.get(&held.lease_id).unwrap().state == LeaseState::Active)
+            .unwrap()
+    );
+    assert_all_agree(&watched, &registrar, 2);
 }
