@@ -248,6 +248,22 @@ fn a_linked_file_of_a_ledger_is_refused() {
 }
 
 #[test]
+fn a_linked_folder_of_a_ledger_is_refused() {
+    for folder in ["live", "sealed", "checkpoints"] {
+        let (path, head, root) = closed();
+        let (place, elsewhere) = (path.join(folder), root.path().join("elsewhere"));
+        let _ = fs::remove_dir_all(&place);
+        fs::create_dir(&elsewhere).unwrap();
+        symlink(&elsewhere, &place).unwrap();
+        assert_linked(&path, folder);
+        fs::remove_file(&place).unwrap();
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+        let ledger = SqliteLedger::open(&path).unwrap();
+        assert_eq!(ledger.verify(&mut ()).unwrap(), head);
+    }
+}
+
+#[test]
 fn a_file_with_a_second_name_is_refused() {
     for file in [
         "ledger.db",

@@ -1,13 +1,15 @@
 //! What a child that was forked may do with its parent's registrar: nothing, and it is told so.
 
+use std::fs;
 use std::future::Future;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use lease::ledger::LedgerError;
-use lease::{Registrar, RegistrarError};
+use lease::{Registrar, RegistrarError, Viewer};
 
 const TTL: Duration = Duration::from_secs(30);
 
@@ -98,4 +100,28 @@ fn a_claim_is_not_held_in_a_forked_child_and_its_drop_there_gives_nothing_back()
         is_refused(copy.release("any", lease::ReleaseReason::Completed).wait())
     }));
     claim.release(lease::ReleaseReason::Completed).wait().unwrap();
+}
+
+/// How many descriptors of a ledger's database this process has.
+fn opened(path: &Path) -> usize {
+    let database = path.join("ledger.db").canonicalize().unwrap();
+    let descriptors = fs::read_dir("/proc/self/fd").unwrap();
+    let names = descriptors.filter_map(|descriptor| fs::read_link(descriptor.unwrap().path()).ok());
+    names.filter(|name| *name == database).count()
+}
+
+#[test]
+fn a_forked_child_closes_nothing_of_a_view_that_its_parent_has_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.lease");
+    drop(Registrar::open(&path).unwrap());
+    let mut viewer = Some(Viewer::open(&path).unwrap());
+    let before = opened(&path);
+    assert!(before > 0);
+    assert!(in_a_child(|| {
+        drop(viewer.take());
+        opened(&path) == before
+    }));
+    viewer.take().unwrap().verify().unwrap();
+    assert_eq!(opened(&path), 0);
 }

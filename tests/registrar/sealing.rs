@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::thread;
 
 use lease::ledger::{Head, Ledger, LedgerError, MemoryLedger, NewRecord};
-use lease::{EventRecord, LeaseReducerState, Registrar, RegistrarError, ReleaseReason, Signer, Viewer};
+use lease::{
+    EventRecord, LeaseReducerState, ManualClock, Registrar, RegistrarError, ReleaseReason, Signer, Viewer,
+};
 
 use crate::setup::TTL;
 
@@ -179,6 +181,32 @@ fn a_ledger_that_does_not_verify_is_not_sealed() {
     let forged = EventRecord::new("lease.issued", "s", "registrar", payload);
     let head = ledger.append(&ledger.head().unwrap(), &[forged.into()]).unwrap();
     work(&registrar, 1);
+    assert!(registrar.seal().is_err());
+    assert_eq!(ledger.seals().unwrap(), []);
+    assert_eq!(named(&registrar).0, head.sequence);
+}
+
+#[test]
+fn what_is_forged_about_a_forgotten_lease_is_not_sealed() {
+    let ledger = Arc::new(MemoryLedger::new());
+    let clock = ManualClock::new();
+    let registrar = Registrar::builder()
+        .clock(clock.clone())
+        .retain_terminal(TTL)
+        .on(ledger.clone())
+        .unwrap();
+    let forgotten = registrar.issue("early", TTL).wait().unwrap();
+    let released = registrar.release(&forgotten.lease_id, ReleaseReason::Completed);
+    released.wait().unwrap();
+    clock.advance(TTL * 2);
+    let later = registrar.issue("later", TTL).wait().unwrap();
+    let is_known = |state: &LeaseReducerState| state.get(&forgotten.lease_id).is_some();
+    assert!(!registrar.query(is_known).unwrap());
+    // A real signature, on something else.
+    let signature = later.registrar_signature;
+    let payload = lease::helpers::lease_revoked_payload(&forgotten.lease_id, "forged", signature);
+    let forged = EventRecord::new("lease.revoked", "s", "registrar", payload);
+    let head = ledger.append(&ledger.head().unwrap(), &[forged.into()]).unwrap();
     assert!(registrar.seal().is_err());
     assert_eq!(ledger.seals().unwrap(), []);
     assert_eq!(named(&registrar).0, head.sequence);

@@ -33,20 +33,20 @@ pub(crate) fn verify(
     now: Tick,
     kept: Option<&SignedHead>,
 ) -> Result<Head, RegistrarError> {
-    Ok(replay(ledger, FOR_EVER, now, kept)?.head())
+    Ok(replay(ledger, now, kept)?.head())
 }
 
-/// The same, and returns the view of the ledger as it stands there, in which ended leases are kept for so long.
+/// The same, and returns the view of the ledger as it stands there. It has forgotten no lease: what a signature on a
+/// forgotten one would have to say nobody could tell.
 pub(crate) fn replay(
     ledger: &dyn Ledger,
-    retention: u64,
     now: Tick,
     kept: Option<&SignedHead>,
 ) -> Result<Projection, RegistrarError> {
     if let Some(kept) = kept {
         check_ledger(ledger, kept)?;
     }
-    let (projection, kept_is_trusted) = walk(ledger, retention, now, kept)?;
+    let (projection, kept_is_trusted) = walk(ledger, now, kept)?;
     match kept {
         Some(kept) if !kept_is_trusted => Err(SignedHeadError::Untrusted {
             sequence: kept.sequence(),
@@ -60,7 +60,6 @@ pub(crate) fn replay(
 /// Also says whether the key of `kept` was trusted where that was signed.
 fn walk(
     ledger: &dyn Ledger,
-    retention: u64,
     now: Tick,
     kept: Option<&SignedHead>,
 ) -> Result<(Projection, bool), LedgerError> {
@@ -68,7 +67,7 @@ fn walk(
     let office = Arc::new(Office::default());
     let helpers: Vec<_> = (0..helpers()).filter_map(|_| hire(&office)).collect();
     let mut signatures = Signatures {
-        projection: Projection::new(1, retention),
+        projection: Projection::new(1, FOR_EVER),
         now,
         collected: Vec::new(),
         office: &office,

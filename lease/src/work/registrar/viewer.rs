@@ -137,7 +137,7 @@ impl Viewer {
     fn caught_up(&self) -> Result<MutexGuard<'_, Projection>, RegistrarError> {
         let mut projection = lock(&self.projection);
         if projection.head() == Head::default()
-            && let Ok(verified) = audit::replay(&*self.ledger, FOR_EVER, self.clock.tick(), None)
+            && let Ok(verified) = audit::replay(&*self.ledger, self.clock.tick(), None)
         {
             *projection = verified;
         }

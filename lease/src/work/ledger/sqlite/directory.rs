@@ -12,6 +12,7 @@ use std::{
 
 use rustix::fs::{AtFlags, CWD, OFlags, StatxAttributes, StatxFlags, fstatfs, statx, syncfs};
 
+use super::seals;
 use crate::work::ledger::LedgerError;
 
 /// The database.
@@ -219,22 +220,22 @@ impl Directory {
     /// two sets of locks, or one name two ledgers.
     pub(super) fn check_links(&self) -> Result<(), LedgerError> {
         for name in FILES {
-            let path = self.file(name);
-            let metadata = match path.symlink_metadata() {
-                Ok(metadata) => metadata,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(LedgerError::io("look at", &path, error)),
-            };
-            if !metadata.is_file() || metadata.nlink() != 1 || self.is_elsewhere(&path, &metadata)? {
-                return Err(LedgerError::Linked { path });
-            }
+            self.check_link(name, |metadata| metadata.is_file() && metadata.nlink() == 1)?;
         }
-        let live = self.live();
-        match live.symlink_metadata() {
-            Ok(metadata) if metadata.is_dir() && !self.is_elsewhere(&live, &metadata)? => Ok(()),
-            Ok(_) => Err(LedgerError::Linked { path: live }),
+        self.check_link(LIVE, Metadata::is_dir)?;
+        // A file in their place is nobody else's folder, and keeps nobody from opening the ledger.
+        self.check_link(CHECKPOINTS, |metadata| !metadata.is_symlink())?;
+        self.check_link(seals::FOLDER, |metadata| !metadata.is_symlink())
+    }
+
+    /// Refuses what stands under this name if it is not what it should be, or elsewhere.
+    fn check_link(&self, name: &str, is_right: impl Fn(&Metadata) -> bool) -> Result<(), LedgerError> {
+        let path = self.file(name);
+        match path.symlink_metadata() {
+            Ok(metadata) if is_right(&metadata) && !self.is_elsewhere(&path, &metadata)? => Ok(()),
+            Ok(_) => Err(LedgerError::Linked { path }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(LedgerError::io("look at", &live, error)),
+            Err(error) => Err(LedgerError::io("look at", &path, error)),
         }
     }
 

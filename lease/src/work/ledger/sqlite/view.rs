@@ -17,7 +17,7 @@ use super::{
     storage::{self, Role},
 };
 use crate::{
-    sync::{Mutex, MutexGuard, lock},
+    sync::{Arc, Mutex, MutexGuard, lock},
     work::{
         event::EventRecord,
         ledger::{Head, Ledger, LedgerError, RecordVerifier, Seal, Section, gate::PATIENCE},
@@ -29,7 +29,7 @@ use crate::{
 pub(crate) struct SqliteView {
     /// The process that opened it.
     pid: u32,
-    connection: Mutex<Connection>,
+    connection: Arc<Mutex<Connection>>,
     database: PathBuf,
     /// After the connection, so that no other directory comes to be this one before that is closed.
     directory: Directory,
@@ -62,7 +62,7 @@ impl SqliteView {
         }
         Ok(Self {
             pid: std::process::id(),
-            connection: Mutex::new(connection),
+            connection: Arc::new(Mutex::new(connection)),
             database,
             directory,
         })
@@ -91,6 +91,15 @@ impl SqliteView {
         Err(LedgerError::Unwritable {
             path: self.database.clone(),
         })
+    }
+}
+
+impl Drop for SqliteView {
+    fn drop(&mut self) {
+        if self.check_process().is_err() {
+            // Closing SQLite's files here could disturb the process that they belong to.
+            std::mem::forget(Arc::clone(&self.connection));
+        }
     }
 }
 
