@@ -476,3 +476,21 @@ fn of_two_that_rotate_at_once_the_second_is_told() {
     assert_eq!(registrar.trusted_keys().unwrap(), [theirs.public_key()]);
     registrar.verify().unwrap();
 }
+
+#[test]
+fn a_rotation_leaves_a_checkpoint_that_the_new_key_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.lease");
+    let registrar = Registrar::open(&path).unwrap();
+    registrar.issue("work", TTL).wait().unwrap();
+    registrar.seal().unwrap();
+    registrar.rotate_key(&Signer::generate()).unwrap();
+    registrar.close().wait().unwrap();
+    let state = registrar.query(Clone::clone).unwrap();
+    drop(registrar);
+    // What would have to be read without one.
+    fs::rename(path.join("sealed"), path.join("away")).unwrap();
+    let again = Registrar::open(&path).unwrap();
+    assert!(again.query(|resumed| *resumed == state).unwrap());
+    again.close().wait().unwrap();
+}

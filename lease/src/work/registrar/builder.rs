@@ -276,7 +276,13 @@ impl RegistrarBuilder {
         let session = session::name(ledger.incarnation().unwrap_or(&actor), self.lock_delay);
         let signer = self.signer_of(&*ledger, &*key, &session)?;
         let epoch = ledger.epoch()?;
-        let mut projection = Projection::resume(&*ledger, epoch, nanos(self.retention), self.clock.tick());
+        let mut projection = Projection::resume(
+            &*ledger,
+            epoch,
+            nanos(self.retention),
+            signer.public_key(),
+            self.clock.tick(),
+        );
         let checkpoints = Checkpoints::new(self.interval, projection.head().sequence);
         projection.catch_up(&*ledger, self.clock.tick())?;
         self.bury_the_dead(&*ledger, &mut projection)?;

@@ -14,7 +14,7 @@ use crate::sync::{
 use crate::work::ledger::{Ledger, LedgerError};
 use crate::work::registrar::core::Core;
 use crate::work::registrar::projection::Projection;
-use crate::work::registrar::resume;
+use crate::work::registrar::{RegistrarError, Signer, resume};
 use crate::work::tick::Tick;
 
 /// How many records make a checkpoint worth it, unless told otherwise.
@@ -98,8 +98,11 @@ impl Core {
             progress.last = newest;
             return;
         }
-        let writing = self.writing(Arc::clone(&checkpoints.is_over));
         progress.last = head;
+        // A key that nobody trusts any more signs none.
+        let Ok(writing) = self.writing(Arc::clone(&checkpoints.is_over)) else {
+            return;
+        };
         // Without a thread to spare there is no checkpoint this time.
         progress.writing = thread::Builder::new()
             .name("lease-state".to_owned())
@@ -116,24 +119,36 @@ impl Core {
     }
 
     /// Writes a checkpoint of everything that is in the ledger by now.
-    pub(super) fn checkpoint_now(&self) -> Result<(), LedgerError> {
+    pub(super) fn checkpoint_now(&self) -> Result<(), RegistrarError> {
         // Whoever asks gets it, also from a registrar that was closed.
-        self.writing(Arc::default()).run()
+        Ok(self.writing(Arc::default())?.run()?)
     }
 
-    fn writing(&self, is_over: Arc<AtomicBool>) -> Writing {
-        Writing {
+    /// Writes the view as it is, signed by a key that was put in another's place: nothing is read, since no checkpoint
+    /// bears its signature yet.
+    pub(super) fn checkpoint_the_view(&self) -> Result<(), LedgerError> {
+        if !self.checkpoints.are_wanted() {
+            return Ok(());
+        }
+        let sealed = lock(&self.projection).seal(&self.signer());
+        sealed.save(&*self.ledger)
+    }
+
+    fn writing(&self, is_over: Arc<AtomicBool>) -> Result<Writing, RegistrarError> {
+        Ok(Writing {
             ledger: Arc::clone(&self.ledger),
+            signer: self.trusted_signer(&lock(&self.projection))?,
             retention: self.retention,
             now: self.clock.tick(),
             is_over,
-        }
+        })
     }
 }
 
 /// One checkpoint in the making.
 struct Writing {
     ledger: Arc<dyn Ledger>,
+    signer: Signer,
     retention: u64,
     now: Tick,
     is_over: Arc<AtomicBool>,
@@ -141,12 +156,18 @@ struct Writing {
 
 impl Writing {
     fn run(&self) -> Result<(), LedgerError> {
-        let mut view = Projection::resume(&*self.ledger, 1, self.retention, self.now);
+        let mut view = Projection::resume(
+            &*self.ledger,
+            1,
+            self.retention,
+            self.signer.public_key(),
+            self.now,
+        );
         while view.read_page(&*self.ledger, self.now)? {
             if self.is_over.load(Relaxed) {
                 return Ok(());
             }
         }
-        view.save(&*self.ledger)
+        view.seal(&self.signer).save(&*self.ledger)
     }
 }

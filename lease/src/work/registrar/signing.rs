@@ -216,6 +216,17 @@ pub(crate) fn head(ledger: &LedgerId, head: &Head) -> Vec<u8> {
         .bytes
 }
 
+/// What a registrar signs when it keeps its view as a checkpoint: what the view says, and after which record.
+pub(crate) fn view(version: u32, ledger: &LedgerId, head: &Head, said: &[u8]) -> Vec<u8> {
+    Message::new("lease 1 view")
+        .number(u64::from(version))
+        .field(ledger)
+        .number(head.sequence)
+        .field(&head.hash)
+        .field(blake3::hash(said).as_bytes())
+        .bytes
+}
+
 /// Canonical bytes: every field preceded by its length.
 struct Message {
     bytes: Vec<u8>,

@@ -167,7 +167,8 @@ impl Registrar {
     /// The new key takes the old one's place beside the ledger, unless the caller brought the old one. Registrars of
     /// other processes that have the key from there take the new one over at their next command. The steps are: the old
     /// key vouches for the new one, the file is exchanged, the new key retires the old one. Each is on disk before the
-    /// next begins, whatever the [`Durability`](crate::Durability). Blocks until the last one is.
+    /// next begins, whatever the [`Durability`](crate::Durability). Blocks until the last one is. A checkpoint that the new
+    /// key has signed follows, if any are written and it can be: those of the old key are not taken any more.
     ///
     /// A failure or crash in between leaves both keys trusted. If [`public_key`](Self::public_key) is still the old one,
     /// the same call completes it; if it is the new one already, [retiring](Self::retire_key) the old one does. Look at
@@ -195,7 +196,10 @@ impl Registrar {
         core.sync_ledger()?;
         core.replace_signer(old, next)?;
         self.retire_key(old).wait()?;
-        core.sync_ledger()
+        core.sync_ledger()?;
+        // Without it, whoever opens the ledger with this key reads all of it, once.
+        let _ = core.checkpoint_the_view();
+        Ok(())
     }
 
     /// Writes a checkpoint of the ledger as it is now, for whoever opens it next; see
@@ -206,9 +210,10 @@ impl Registrar {
     ///
     /// # Errors
     ///
-    /// [`RegistrarError::Ledger`] when the ledger cannot be read, or the checkpoint not be written.
+    /// [`RegistrarError::Ledger`] when the ledger cannot be read, or the checkpoint not be written;
+    /// [`RegistrarError::SignerUntrusted`] when this registrar's key, which signs it, was retired.
     pub fn checkpoint(&self) -> Result<(), RegistrarError> {
-        Ok(self.core().checkpoint_now()?)
+        self.core().checkpoint_now()
     }
 
     /// Takes no more commands, does what is queued, among it what dropped claims left, and syncs, whatever the

@@ -292,3 +292,31 @@ fn a_record_that_is_missing_is_noticed_where_it_was() {
     assert_eq!(fault(view.read_page(&*elsewhere, NOW)), bad);
     assert_eq!(view.head(), ledger.head().unwrap(), "nothing of it was taken");
 }
+
+#[test]
+fn a_checkpoint_makes_nobody_trust_a_key() {
+    let ledger = Arc::new(MemoryLedger::new());
+    let (owner, thief) = (Signer::generate(), Signer::generate());
+    let registrar = on(&ledger, &owner);
+    issued(&registrar, "work", 1);
+    registrar.close().wait().unwrap();
+    // He can write wherever the ledger lies, but has no key that it trusts.
+    let honest = at_once(&ledger);
+    let parts = Parts {
+        reducer: (*honest.snapshot()).clone(),
+        keys: KeyRing::of(vec![owner.public_key(), thief.public_key()], vec![]),
+        ledger_id: honest.ledger_id(),
+        last_tick: honest.last_tick(),
+        rules: honest.rules(),
+        retention: FOR_EVER,
+        refused: 0,
+    };
+    let forged = Projection::from_parts(1, honest.head(), parts, NOW);
+    forged.seal(&thief).save(&*ledger).unwrap();
+    issued(&on(&ledger, &thief), "stolen", 1);
+    let again = on(&ledger, &owner);
+    assert!(again.query(|state| state.has_active_lease("work/0")).unwrap());
+    assert!(!again.query(|state| state.has_active_lease("stolen/0")).unwrap());
+    assert_eq!(again.refused().unwrap(), 1);
+    assert!(again.verify().is_err());
+}
