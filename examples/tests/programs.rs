@@ -245,3 +245,27 @@ fn ledger_refuses_bad_input_in_one_line() {
     );
     assert!(!Path::new(&nothing).exists(), "looking makes nothing");
 }
+
+#[test]
+fn ledger_lets_no_name_rule_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("\u{1b}jobs\u{202e}");
+    let path = path.to_str().unwrap();
+    let missing = text(&run("ledger", &["leases", path]).stderr);
+    let jobs = lease::Registrar::open(path).unwrap();
+    let work = "\u{1b}[31m\u{202a}work\u{2066}";
+    jobs.issue(work, std::time::Duration::from_mins(1))
+        .wait()
+        .unwrap();
+    let mut all = vec![missing];
+    for command in ["leases", "holders", "history"] {
+        all.push(text(&run("ledger", &[command, path]).stdout));
+    }
+    for said in all {
+        assert!(said.contains("jobs") || said.contains("work"), "{said:?}");
+        assert!(
+            !said.contains(['\u{1b}', '\u{202a}', '\u{202e}', '\u{2066}']),
+            "{said:?}"
+        );
+    }
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lease::{
-    LeaseChange, LeaseError, LeaseReducer, LeaseState, Reducer, ReducerContext, ReleaseReason, Tick,
+    ClockId, LeaseChange, LeaseError, LeaseReducer, LeaseState, Reducer, ReducerContext, ReleaseReason, Tick,
 };
 
 use crate::support::{
@@ -402,7 +402,13 @@ fn closed_work_opens_at_its_tick_however_the_lease_ended() {
         let mut bench = closing();
         end(&mut bench);
         bench.0.state_mut().prune_terminal_leases();
-        for now in [Some(tick(4_999)), None, Some(Tick::new(9_000, 2 * RATE, BOOT))] {
+        let other_namespace = ClockId(std::array::from_fn(|byte| BOOT.0[byte] ^ u8::from(byte >= 8)));
+        for now in [
+            Some(tick(4_999)),
+            None,
+            Some(Tick::new(9_000, 2 * RATE, BOOT)),
+            Some(Tick::new(9_000, RATE, other_namespace)),
+        ] {
             let error = next_at(&mut bench, now).unwrap_err();
             assert!(
                 matches!(error, LeaseError::WorkClosed { .. }),

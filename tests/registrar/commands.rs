@@ -96,6 +96,30 @@ fn anybody_who_has_the_registrar_revokes_by_lease_or_by_work() {
 }
 
 #[test]
+fn nobody_revokes_for_a_reason_that_is_the_registrar_s_own() {
+    let (registrar, _clock) = with_clock();
+    let lease = registrar.issue("work", TTL).wait().unwrap();
+    let head = registrar.ledger().head().unwrap();
+    for reason in [
+        LeaseChange::HOLDER_DIED,
+        LeaseChange::HOST_REBOOTED,
+        LeaseChange::CLOCK_LOST,
+    ] {
+        for refused in [
+            registrar.revoke(&lease.lease_id, reason),
+            registrar.revoke_work("work", reason),
+        ] {
+            let refused = refusal(refused.wait());
+            assert!(
+                matches!(&refused, LeaseError::InvalidInput { field, .. } if field == "reason"),
+                "{refused:?}"
+            );
+        }
+    }
+    assert_eq!(registrar.ledger().head().unwrap(), head);
+}
+
+#[test]
 fn whoever_is_told_to_wait_is_told_for_which_work_item() {
     let (registrar, _clock) = with_clock();
     registrar.issue("nightly", TTL).wait().unwrap();

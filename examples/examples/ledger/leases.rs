@@ -123,9 +123,16 @@ fn line<const N: usize>(cells: &[String; N], widths: &[usize; N], out: &mut impl
     writeln!(out, "{}", padded.join("  ").trim_end())
 }
 
-/// An id may hold anything; a terminal should not obey it.
+/// An id may hold anything; a terminal should not obey it, nor show the letters in another order.
 pub(crate) fn printable(text: &str) -> String {
+    let turns = |letter| matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars()
-        .map(|letter| if letter.is_control() { '\u{fffd}' } else { letter })
+        .map(|letter| {
+            if letter.is_control() || turns(letter) {
+                '\u{fffd}'
+            } else {
+                letter
+            }
+        })
         .collect()
 }

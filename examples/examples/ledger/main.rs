@@ -107,7 +107,7 @@ fn main() -> ExitCode {
         // Whoever reads has seen enough.
         Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("ledger: {}", in_one_line(&*error));
+            eprintln!("ledger: {}", leases::printable(&in_one_line(&*error)));
             ExitCode::FAILURE
         }
     }
@@ -127,8 +127,11 @@ fn run(command: Command, out: &mut impl Write) -> Result<(), Failure> {
         }
         Command::Holders { dir } => {
             let viewer = Viewer::open(dir)?;
-            let (tick, wall) = (viewer.clock().tick(), viewer.clock().wall());
-            viewer.query(|known| leases::holders(known, &tick, wall, out))??;
+            // The first question reads the whole ledger: what the time is afterwards counts.
+            viewer.query(|known| {
+                let (tick, wall) = (viewer.clock().tick(), viewer.clock().wall());
+                leases::holders(known, &tick, wall, out)
+            })??;
         }
         Command::History { dir, after, limit } => {
             history::print(Viewer::open(dir)?.ledger(), after, limit.unwrap_or(u64::MAX), out)?;
@@ -179,8 +182,7 @@ fn draw(viewer: &Viewer, file: &Path, by: Rows, out: &mut impl Write) -> Result<
         Rows::Holder => By::Holder,
         Rows::Work => By::Work,
     };
-    let now = viewer.clock().wall();
-    let picture = viewer.query(|state| timeline::draw(&state.leases(), by, now))?;
+    let picture = viewer.query(|state| timeline::draw(&state.leases(), by, viewer.clock().wall()))?;
     fs::write(file, picture).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     writeln!(out, "{}", file.display())?;
     Ok(())

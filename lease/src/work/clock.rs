@@ -1,6 +1,7 @@
 //! Where ticks and wall time come from.
 //!
-//! A tick decides who holds a lease; the wall time beside it is for people who read the history and decides nothing.
+//! A tick decides who holds a lease; the wall time beside it is for people who read the history, and decides
+//! only what was made without ticks, and how long ended leases are kept.
 //! [`SystemClock`] counts on through suspend and is shared by every process of a boot, which is why a lease written by
 //! one process can be judged by another. [`ManualClock`] is moved by hand, for tests.
 
@@ -44,7 +45,8 @@ pub trait Clock: fmt::Debug + Send + Sync {
     /// Now, on the monotonic clock. Its rate and clock id never change.
     fn tick(&self) -> Tick;
 
-    /// Now, in Unix nanoseconds; for audit only.
+    /// Now, in Unix nanoseconds: for audit, and for how long ended leases are
+    /// [kept](crate::RegistrarBuilder::retain_terminal).
     fn wall(&self) -> u64;
 
     /// Asks to be woken each time the clock jumps ahead instead of running at its rate.

@@ -83,6 +83,9 @@ fn check_chain(ledger: &dyn Ledger, position: &Position) -> Result<(), Checkpoin
 impl<R: Reducer> Replayer<R> {
     /// Reads and takes what `ledger` has beyond what was seen so far, and returns how many records that were.
     ///
+    /// Seen is what this replayer has taken, or was [resumed](Self::resume) behind: what its reducer had seen before is
+    /// read again.
+    ///
     /// # Errors
     ///
     /// [`LedgerError`] when the ledger cannot be read; [`BadRecord`](LedgerError::BadRecord) when its next record does

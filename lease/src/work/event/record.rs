@@ -15,7 +15,8 @@ pub struct EventRecord {
     pub actor_id: String,
     /// The event's encoded payload.
     pub payload: Vec<u8>,
-    /// Wall time in Unix nanoseconds, for audit; 0 when unknown. Decides nothing.
+    /// Wall time in Unix nanoseconds; 0 when unknown. For audit, and for how long ended leases are
+    /// [kept](crate::RegistrarBuilder::retain_terminal).
     pub wall: u64,
     /// When, on a monotonic clock, if known.
     pub tick: Option<Tick>,

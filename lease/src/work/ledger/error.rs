@@ -92,7 +92,9 @@ pub enum LedgerError {
         reason: String,
     },
     /// The ledger was written by a newer version of this crate.
-    #[error("the ledger has format {found}, this version knows {supported} and older ones")]
+    #[error(
+        "the ledger has format {found}, this version knows {supported} and older ones: it was written by a newer version of this crate, update it"
+    )]
     NewerFormat {
         /// The ledger's format.
         found: i32,
@@ -114,7 +116,7 @@ pub enum LedgerError {
         mode: u32,
     },
     /// Locks or syncs may not mean on this file system what they have to.
-    #[error("{} lies on a file system that is not admitted (its number is {magic:#x})", .path.display())]
+    #[error("{} lies on a file system that is not admitted (its number is {magic:#x}): use ext4, xfs, btrfs, zfs, tmpfs or overlayfs", .path.display())]
     UnsupportedFileSystem {
         /// The directory.
         path: PathBuf,
@@ -122,7 +124,7 @@ pub enum LedgerError {
         magic: u64,
     },
     /// The SQLite that this program is linked with can lose commits.
-    #[error("SQLite {found} is too old, {needed} is needed")]
+    #[error("SQLite {} is too old, {} is needed", dotted(*.found), dotted(*.needed))]
     OldSqlite {
         /// Its version, as a number.
         found: i32,
@@ -136,7 +138,7 @@ pub enum LedgerError {
         path: PathBuf,
     },
     /// The ledger's files were removed or exchanged while it was open. It has to be opened anew.
-    #[error("{} was moved or replaced while the ledger was open", .path.display())]
+    #[error("{} was moved or replaced while the ledger was open: close it everywhere and open it anew", .path.display())]
     LedgerDisturbed {
         /// Which file.
         path: PathBuf,
@@ -195,6 +197,16 @@ pub enum LedgerError {
         /// The last epoch.
         last: u32,
     },
+}
+
+/// A version of SQLite as people write it.
+fn dotted(version: i32) -> String {
+    format!(
+        "{}.{}.{}",
+        version / 1_000_000,
+        version / 1_000 % 1_000,
+        version % 1_000
+    )
 }
 
 #[cfg(feature = "sqlite")]

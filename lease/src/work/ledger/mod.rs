@@ -315,7 +315,7 @@ pub trait Section {
 }
 
 /// Where a ledger stands: the last record's sequence and hash (0 and zeros when empty).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Head {
     /// Sequence of the last record, 0 when there is none.
     pub sequence: u64,

@@ -10,6 +10,7 @@ use super::LedgerError;
 
 /// What can be known of an incarnation; see [`Ledger::liveness`](super::Ledger::liveness).
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Liveness {
     /// It has the ledger open, though it may be stopped.
     Alive,

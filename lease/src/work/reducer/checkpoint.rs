@@ -109,7 +109,9 @@ pub enum CheckpointError {
         reason: &'static str,
     },
     /// A newer version of this crate wrote it.
-    #[error("the checkpoint has format {found}, this version knows {supported} and older ones")]
+    #[error(
+        "the checkpoint has format {found}, this version knows {supported} and older ones: it was written by a newer version of this crate, update it"
+    )]
     NewerFormat {
         /// Its format.
         found: u32,

@@ -91,7 +91,8 @@ pub struct Replayer<R: Reducer> {
 }
 
 impl<R: Reducer> Replayer<R> {
-    /// Replays on top of what `reducer` has seen already.
+    /// Replays on top of what `reducer` has seen already. To [catch up](Self::catch_up) on a ledger afterwards, begin with
+    /// a fresh one: that reads from the first record.
     pub fn new(reducer: R) -> Self {
         Self::at(Position::default(), reducer, Vec::new())
     }
@@ -181,6 +182,7 @@ impl<R: Reducer, B: Borrow<EventRecord>> Extend<B> for Replayer<R> {
 /// Replays `records`, in ledger order, on top of what `reducer` has seen already.
 ///
 /// To replay a ledger, make a [`Replayer`] and let it [catch up](Replayer::catch_up).
+#[must_use = "the state is in what it returns"]
 pub fn replay<R: Reducer>(
     reducer: R,
     records: impl IntoIterator<Item = impl Borrow<EventRecord>>,

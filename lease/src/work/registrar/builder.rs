@@ -38,7 +38,7 @@ pub enum Durability {
 }
 
 /// Puts a [`Registrar`] together; see [`Registrar::builder`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it opens a registrar"]
 pub struct RegistrarBuilder {
     clock: Arc<dyn Clock>,
@@ -172,7 +172,8 @@ impl RegistrarBuilder {
     }
 
     /// Forgets leases that have ended so long ago; keeps them for ever unless told so. How long ago is told by the wall time
-    /// of the records, and looked at whenever one changes a lease, so a lease may outstay its time but never lacks any of it.
+    /// of the records, and looked at whenever one changes a lease, so a lease may outstay its time. It lacks some of it only
+    /// where a wall clock ran ahead: a single record from far in the future forgets everything that has ended.
     ///
     /// What is forgotten is no longer among the answers to [`query`](Registrar::query), and takes no memory and no room in
     /// checkpoints. Nothing else changes: the ledger keeps the records, the id is not given again, fencing tokens go on
@@ -221,7 +222,8 @@ impl RegistrarBuilder {
     /// # Errors
     ///
     /// [`RegistrarError::Ledger`] when the ledger cannot be used; when it has records, [`RegistrarError::SignerNeeded`]
-    /// without a signer, and [`RegistrarError::SignerUntrusted`] with one that it does not trust.
+    /// without a signer, and [`RegistrarError::SignerUntrusted`] with one that it does not trust;
+    /// [`RegistrarError::Thread`] when the system has no thread to spare.
     pub fn on(self, ledger: Arc<dyn Ledger>) -> Result<Registrar, RegistrarError> {
         let shared = self.found(ledger, Box::new(NewKey))?;
         Ok(self.handle(shared))

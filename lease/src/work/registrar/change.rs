@@ -130,4 +130,8 @@ impl LeaseChange {
     pub const HOST_REBOOTED: &'static str = "HOST_REBOOTED";
     /// Reason of a revocation: nobody can tell any more how far the holder's clock has counted.
     pub const CLOCK_LOST: &'static str = "CLOCK_LOST";
+
+    /// The reasons that only a registrar itself gives.
+    pub(crate) const OWN_REASONS: [&'static str; 3] =
+        [Self::HOLDER_DIED, Self::HOST_REBOOTED, Self::CLOCK_LOST];
 }

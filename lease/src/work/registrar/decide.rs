@@ -231,6 +231,11 @@ fn decide_release(state: &LeaseReducerState, release: &Release) -> Result<Vec<Dr
 
 fn decide_revocation(state: &LeaseReducerState, revocation: &Revocation) -> Result<Vec<Draft>, Refusal> {
     limits::check_reason("reason", &revocation.reason)?;
+    // A person's word opens what was closed, and theirs does not.
+    if LeaseChange::OWN_REASONS.contains(&revocation.reason.as_str()) {
+        let why = format!("`{}` is one of the registrar's own", revocation.reason);
+        return Err(LeaseError::invalid_input("reason", why).into());
+    }
     let lease = state.active_lease(&revocation.lease_id)?;
     if !revocation.is_for(lease) {
         return Err(Refusal::Superseded {

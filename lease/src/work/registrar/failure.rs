@@ -37,7 +37,7 @@ pub enum RegistrarError {
     },
     /// A newer version of this crate has written to the ledger and decides by stricter rules; this one may only read.
     #[error(
-        "the ledger is decided by rules of version {found}, this version knows {supported} and older ones"
+        "the ledger is decided by rules of version {found}, this version knows {supported} and older ones: a newer version of this crate has raised them, update it"
     )]
     NewerRules {
         /// The version of the ledger's rules.

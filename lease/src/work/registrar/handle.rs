@@ -21,7 +21,8 @@ use crate::work::tick::Tick;
 /// commands here are what claims are made of, and what operators need.
 ///
 /// Every command returns a [`Completion`], to be waited for on a thread or awaited on any executor. A command that is
-/// acknowledged has reached the disk, except renewals, which need not.
+/// acknowledged has reached the disk, where the ledger is on one, except renewals, which need not; with
+/// [`Durability::Buffered`](crate::Durability::Buffered) none need to.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -238,10 +238,10 @@ fn tick_of(record: &EventRecord, value: u64, rate: u64) -> Option<Tick> {
     (rate != 0).then_some(Tick::new(value, rate, clock))
 }
 
-/// Whether a work item that is closed until then may be leased by a record of this tick. A tick of another clock comes
-/// after a reboot, which opens it; without a tick nobody can tell, so it stays closed.
+/// Whether a work item that is closed until then may be leased by a record of this tick. A reboot opens it; without a
+/// tick, or by another clock of the same boot, nobody can tell, so it stays closed.
 fn has_opened(until: &Tick, now: Option<Tick>) -> bool {
-    now.is_some_and(|now| now.clock != until.clock || now.has_reached(until))
+    now.is_some_and(|now| now.clock.is_other_boot(&until.clock) || now.has_reached(until))
 }
 
 fn check_signature(lease_id: &str, signature: &[u8]) -> Result<(), LeaseError> {

@@ -322,3 +322,20 @@ fn not_a_ledger(path: &Path, reason: &str) -> LedgerError {
         reason: reason.to_owned(),
     }
 }
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_on_the_wrong_file_system_is_told_every_right_one() {
+        let refused = LedgerError::UnsupportedFileSystem {
+            path: PathBuf::from("here"),
+            magic: 0x9FA0,
+        };
+        for (_, name) in ADMITTED {
+            assert!(refused.to_string().contains(name), "{name}");
+        }
+    }
+}

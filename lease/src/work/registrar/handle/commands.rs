@@ -76,7 +76,7 @@ impl Registrar {
     /// # Errors
     ///
     /// [`LeaseError::LeaseNotFound`], [`LeaseError::LeaseAlreadyTerminal`]; [`LeaseError::InvalidInput`] for a reason
-    /// over 128 bytes.
+    /// over 128 bytes, and for those that only the registrar itself gives, as [`LeaseChange::HOLDER_DIED`].
     pub fn revoke(&self, lease_id: impl Into<String>, reason: impl Into<String>) -> Completion<Lease> {
         let request = Request::Revoke {
             target: Target::Lease(lease_id.into()),
@@ -89,7 +89,7 @@ impl Registrar {
     ///
     /// # Errors
     ///
-    /// [`LeaseError::WorkNotLeased`] when there is none.
+    /// [`LeaseError::WorkNotLeased`] when there is none, and [`LeaseError::InvalidInput`] as there.
     pub fn revoke_work(&self, work: impl Into<String>, reason: impl Into<String>) -> Completion<Lease> {
         let request = Request::Revoke {
             target: Target::Work(work.into()),
@@ -115,7 +115,9 @@ impl Registrar {
     /// # Errors
     ///
     /// [`LeaseError::InvalidInput`] for the namespaces `lease` and `ledger`, which are the registrar's own;
-    /// [`RegistrarError::Event`] for an event of more than 64 KiB, which could not be read back.
+    /// [`RegistrarError::Event`] for an event of more than 64 KiB, which could not be read back;
+    /// [`LedgerError::TooLong`](crate::ledger::LedgerError::TooLong) for a longer name of its type or actor than the
+    /// ledger takes.
     pub fn record<E: LeaseEvent>(&self, event: &E) -> Completion<u64> {
         let event_type = event.event_type();
         // By what stands in the record: an implementation by hand may say another type than its namespace.

@@ -221,10 +221,9 @@ mod tests {
     #[test]
     fn an_sqlite_that_can_lose_commits_is_refused() {
         assert!(check_version(3_051_003).is_ok());
-        assert!(matches!(
-            check_version(3_051_002),
-            Err(LedgerError::OldSqlite { found: 3_051_002, .. })
-        ));
+        let refused = check_version(3_051_002).unwrap_err();
+        assert!(matches!(refused, LedgerError::OldSqlite { found: 3_051_002, .. }));
+        assert_eq!(refused.to_string(), "SQLite 3.51.2 is too old, 3.51.3 is needed");
         assert!(check_version(rusqlite::version_number()).is_ok());
     }
 }
