@@ -1,6 +1,6 @@
 //! How long the parts of a lease event may be. Judged on the payload's bytes, before anything is decoded.
 
-use super::{LeaseError, reading::Reading};
+use super::{Lease, LeaseError, reading::Reading};
 
 /// Bytes of an id.
 const ID: usize = 128;
@@ -39,20 +39,41 @@ pub(super) fn check(event: &Reading<'_>) -> Result<(), LeaseError> {
             signature(registrar_signature)?;
             check_reason("reason", reason)
         }
-        Reading::Conflict(conflict) => {
-            check_id("work_id", conflict.work_id)?;
-            for id in conflict.ids() {
-                check_id("conflicting_lease_ids", id)?;
-            }
-            check_reason("resolution", conflict.resolution)?;
-            match conflict.ids().count() {
-                0..=CONFLICTING_IDS => Ok(()),
-                count => Err(LeaseError::invalid_input(
-                    "conflicting_lease_ids",
-                    format!("{count} ids, the limit is {CONFLICTING_IDS}"),
-                )),
-            }
-        }
+        Reading::Conflict(conflict) => check_conflict(conflict.work_id, conflict.ids(), conflict.resolution),
+    }
+}
+
+/// Holds a lease that no event has just said against what the events of a lease may say.
+pub(super) fn check_lease(lease: &Lease) -> Result<(), LeaseError> {
+    check_id("lease_id", &lease.lease_id)?;
+    check_id("work_id", &lease.work_id)?;
+    check_id("actor_id", &lease.actor_id)?;
+    check_len(
+        "registrar_signature",
+        lease.registrar_signature.len(),
+        1,
+        SIGNATURE,
+    )?;
+    check_reason("reason", lease.revocation_reason.as_deref().unwrap_or_default())
+}
+
+/// Whether these can be the parts of a conflict.
+pub(super) fn check_conflict<'a>(
+    work_id: &str,
+    ids: impl Iterator<Item = &'a str> + Clone,
+    resolution: &str,
+) -> Result<(), LeaseError> {
+    check_id("work_id", work_id)?;
+    for id in ids.clone() {
+        check_id("conflicting_lease_ids", id)?;
+    }
+    check_reason("resolution", resolution)?;
+    match ids.count() {
+        0..=CONFLICTING_IDS => Ok(()),
+        count => Err(LeaseError::invalid_input(
+            "conflicting_lease_ids",
+            format!("{count} ids, the limit is {CONFLICTING_IDS}"),
+        )),
     }
 }
 

@@ -204,7 +204,7 @@ impl Projection {
         }
         self.epoch = section.raise_epoch()?;
         // An epoch that is still below the last token's cannot be told from one used up; count on from the token.
-        Ok(token::next_token(last, self.epoch).unwrap_or(last + 1))
+        Ok(token::next_token(last, self.epoch).unwrap_or(last.saturating_add(1)))
     }
 
     /// Whether the ledger's end cannot be far from the head.

@@ -62,7 +62,7 @@ pub(super) struct Conflict<'a> {
 }
 
 impl<'a> Conflict<'a> {
-    pub(super) fn ids(&self) -> impl Iterator<Item = &'a str> {
+    pub(super) fn ids(&self) -> impl Iterator<Item = &'a str> + Clone {
         // Judged when they were found.
         self.ids
             .clone()

@@ -8,15 +8,13 @@ use std::collections::BTreeSet;
 use super::{
     Lease, LeaseChange, LeaseConflict, LeaseError, LeaseReducerState, LeaseState, ReleaseReason, limits,
     reading::{Issue, Reading, Renewal},
+    token::TOKEN_END,
 };
 use crate::work::{
     event::EventRecord,
     reducer::{Reducer, ReducerContext},
     tick::Tick,
 };
-
-/// Fencing tokens fit a signed SQL bigint.
-const TOKEN_END: u64 = 1 << 63;
 
 /// Folds `lease.*` events into a [`LeaseReducerState`].
 ///
@@ -104,7 +102,7 @@ impl LeaseReducer {
         }
         let last = self.state.last_fencing_token();
         let fencing_token = match issued.fencing_token {
-            0 => last + 1,
+            0 => last.saturating_add(1),
             token => token,
         };
         if fencing_token <= last || fencing_token >= TOKEN_END {

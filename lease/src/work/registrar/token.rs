@@ -53,6 +53,9 @@ impl fmt::Debug for FencingToken {
     }
 }
 
+/// Where tokens end: they fit a signed SQL bigint.
+pub(crate) const TOKEN_END: u64 = 1 << 63;
+
 /// The bits of a token below its epoch.
 const OFFSET_BITS: u32 = 32;
 
@@ -69,9 +72,8 @@ pub(crate) fn next_token(last: u64, epoch: u32) -> Option<u64> {
     if last < first {
         return Some(first);
     }
-    let next = last + 1;
-    let is_overflow = next >> OFFSET_BITS != last >> OFFSET_BITS;
-    (!is_overflow).then_some(next)
+    last.checked_add(1)
+        .filter(|next| next >> OFFSET_BITS == last >> OFFSET_BITS)
 }
 
 #[cfg(test)]
@@ -97,6 +99,13 @@ mod tests {
     #[test]
     fn a_token_beyond_the_epoch_is_still_exceeded() {
         assert_eq!(next_token((9 << 32) + 5, 3), Some((9 << 32) + 6));
+    }
+
+    #[test]
+    fn no_token_is_followed_by_a_lesser_one() {
+        for last in [TOKEN_END - 1, TOKEN_END, u64::MAX - 1, u64::MAX] {
+            assert!(next_token(last, 3).is_none_or(|next| next > last), "{last}");
+        }
     }
 
     #[test]

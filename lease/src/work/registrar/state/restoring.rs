@@ -8,7 +8,8 @@ use crate::work::registrar::closed::Closed;
 use crate::work::registrar::conflicts::Conflicts;
 use crate::work::registrar::index::{Hasher, Table};
 use crate::work::registrar::slab::{Chain, Chained, Slab, Slot};
-use crate::work::registrar::{Lease, LeaseReducerState, LeaseState};
+use crate::work::registrar::token::TOKEN_END;
+use crate::work::registrar::{Lease, LeaseConflict, LeaseReducerState, LeaseState, limits};
 use crate::work::tick::Tick;
 
 impl LeaseReducerState {
@@ -66,6 +67,10 @@ impl LeaseReducerState {
         let is_active = lease.state == LeaseState::Active;
         let objection = if lease.fencing_token <= self.last_token {
             "a token does not rise"
+        } else if lease.fencing_token >= TOKEN_END {
+            "a token is beyond the last one that can be"
+        } else if limits::check_lease(&lease).is_err() {
+            "a part of a lease is of no length that it can have"
         } else if self.get(&lease.lease_id).is_some() {
             "two leases have one id"
         } else if is_active && self.has_active_lease(&lease.work_id) {
@@ -73,6 +78,7 @@ impl LeaseReducerState {
         } else if is_active == lease.terminated_at.is_some()
             || lease.terminated_at.is_some_and(|ended| ended > lease.expires_at)
             || lease.expires_at <= lease.issued_at
+            || ticks_do_not_fit(&lease)
             || !is_active && sign_of_life.is_some()
         {
             "a lease's times do not fit"
@@ -88,11 +94,41 @@ impl LeaseReducerState {
         if token < self.last_token {
             return Err(CheckpointError::body("a token is above the last one"));
         }
+        if token >= TOKEN_END {
+            return Err(CheckpointError::body(
+                "a token is beyond the last one that can be",
+            ));
+        }
         self.last_token = token;
         Ok(())
     }
 
-    pub(in super::super) fn close(&mut self, work_id: &str, until: Tick) {
+    pub(in super::super) fn restore_closed(
+        &mut self,
+        work_id: &str,
+        until: Tick,
+    ) -> Result<(), CheckpointError> {
+        limits::check_id("work_id", work_id).map_err(|error| CheckpointError::body(error.to_string()))?;
         self.closed.close(work_id, until);
+        Ok(())
+    }
+
+    pub(in super::super) fn restore_conflict(
+        &mut self,
+        conflict: LeaseConflict,
+    ) -> Result<(), CheckpointError> {
+        let ids = conflict.conflicting_lease_ids.iter().map(String::as_str);
+        limits::check_conflict(&conflict.work_id, ids, &conflict.resolution)
+            .map_err(|error| CheckpointError::body(error.to_string()))?;
+        self.record_conflict(conflict);
+        Ok(())
+    }
+}
+
+/// Whether a lease's ticks are not those of one that was issued.
+fn ticks_do_not_fit(lease: &Lease) -> bool {
+    match (&lease.issued_at_tick, &lease.expires_at_tick) {
+        (Some(start), Some(end)) => start.rate == 0 || end.value <= start.value,
+        _ => false,
     }
 }
