@@ -222,6 +222,31 @@ fn a_checkpoint_of_another_retention_is_not_taken() {
 }
 
 #[test]
+fn each_retention_has_checkpoints_of_its_own() {
+    let (path, _root) = place();
+    let clock = ManualClock::new();
+    let registrar = keeping(HOUR, &clock).open(&path).unwrap();
+    done(&registrar, "work");
+    registrar.checkpoint().unwrap();
+    registrar.seal().unwrap();
+    registrar.close().wait().unwrap();
+    drop(registrar);
+    let registrar = keeping(Duration::MAX, &clock).open(&path).unwrap();
+    for _ in 0..3 {
+        done(&registrar, "other");
+        registrar.checkpoint().unwrap();
+    }
+    registrar.close().wait().unwrap();
+    drop(registrar);
+    // What would have to be read without one.
+    fs::rename(path.join("sealed"), path.join("away")).unwrap();
+    for retention in [HOUR, Duration::MAX] {
+        assert_eq!(reopened(&path, retention, &clock).len(), 4);
+    }
+    assert_eq!(fs::read_dir(path.join("checkpoints")).unwrap().count(), 3);
+}
+
+#[test]
 fn what_is_sealed_leaves_a_checkpoint_without_forgotten_leases() {
     let (path, _root) = place();
     let clock = ManualClock::new();

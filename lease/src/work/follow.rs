@@ -13,24 +13,25 @@ use crate::work::reducer::{
 /// How many records are read at a time.
 const PAGE: usize = 1_024;
 
-/// The newest checkpoint of this name that stands on the ledger's history and that `decode` takes, and those that were
-/// passed over.
+/// The newest checkpoint of the reducer `name`, of those kept under `kept_as`, that stands on the ledger's history and that
+/// `decode` takes, and those that were passed over.
 ///
 /// Nothing about a checkpoint is an error: whatever is wrong with one, there is an older one or the first record.
 pub(crate) fn newest_checkpoint(
     ledger: &dyn Ledger,
+    kept_as: &str,
     name: &'static str,
     version: u32,
     mut decode: impl FnMut(&Unsealed<'_>) -> Result<(), CheckpointError>,
 ) -> (Option<Position>, Vec<RefusedCheckpoint>) {
     let mut refused = Vec::new();
-    let sequences = ledger.checkpoints(name).unwrap_or_else(|error| {
+    let sequences = ledger.checkpoints(kept_as).unwrap_or_else(|error| {
         let error = unreadable(&error);
         refused.push(RefusedCheckpoint { sequence: 0, error });
         Vec::new()
     });
     for sequence in sequences {
-        let sealed = match ledger.load_checkpoint(name, sequence) {
+        let sealed = match ledger.load_checkpoint(kept_as, sequence) {
             // There are newer ones by now, and it went.
             Ok(None) => continue,
             Ok(Some(sealed)) => Ok(sealed),
@@ -118,7 +119,7 @@ impl<R: Checkpoint> Replayer<R> {
     pub fn resume(ledger: &dyn Ledger, mut reducer: R) -> Result<Self, LedgerError> {
         reducer.reset();
         let name = reducer.name();
-        let (position, refused) = newest_checkpoint(ledger, name, R::VERSION, |unsealed| {
+        let (position, refused) = newest_checkpoint(ledger, name, name, R::VERSION, |unsealed| {
             let decoded = reducer.decode(unsealed.version, unsealed.body);
             if decoded.is_err() {
                 reducer.reset();
@@ -161,7 +162,7 @@ mod tests {
         let nowhere = Position::default();
         let sealed = reducer::seal("till", 1, &nowhere, b"state");
         ledger.save_checkpoint("till", 0, &sealed).unwrap();
-        let (position, refused) = newest_checkpoint(&ledger, "till", 1, |_| Ok(()));
+        let (position, refused) = newest_checkpoint(&ledger, "till", "till", 1, |_| Ok(()));
         assert_eq!(position, None);
         assert_eq!(refused[0].error, CheckpointError::WrongChain { sequence: 0 });
     }

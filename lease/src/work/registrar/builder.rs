@@ -180,8 +180,8 @@ impl RegistrarBuilder {
     /// rising, and a work item that is closed stays closed. What is kept hangs on the records alone: a registrar that is
     /// opened again knows the leases that it knew before.
     ///
-    /// Give all registrars of a ledger the same. A checkpoint that was written under another retention is not taken:
-    /// opening then reads the whole history, once.
+    /// Give all registrars of a ledger the same. Each retention has checkpoints of its own: opening with a new one reads the
+    /// whole history, once.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -114,7 +114,8 @@ impl Core {
     }
 
     fn newest_checkpoint(&self) -> Option<u64> {
-        let kept = self.ledger.checkpoints(resume::NAME).unwrap_or_default();
+        let kept_as = resume::kept_as(self.retention);
+        let kept = self.ledger.checkpoints(&kept_as).unwrap_or_default();
         kept.first().copied()
     }
 

@@ -17,26 +17,37 @@ use crate::work::ledger::{Head, Ledger, LedgerError};
 use crate::work::reducer::codec::{Body, put_number};
 use crate::work::reducer::{self, Checkpoint as _, CheckpointError, Position, Unsealed};
 use crate::work::registrar::key_ring::KeyRing;
-use crate::work::registrar::projection::{Parts, Projection};
+use crate::work::registrar::projection::{FOR_EVER, Parts, Projection};
 use crate::work::registrar::{LeaseReducer, PublicKey, Signer, signing};
 use crate::work::tick::{ClockId, Tick};
 
 /// Not the reducer's name: the view has applied only what somebody trusted has signed.
-pub(super) const NAME: &str = "lease-registrar-view";
+const NAME: &str = "lease-registrar-view";
 
 const VERSION: u32 = 3;
 
 /// Of a signature that names its key.
 const SIGNATURE: usize = 72;
 
+/// Under which name a ledger keeps the views that forget ended leases after so long. Each retention has its own, or the
+/// checkpoints of one would take the room of another's, and nobody find any that he takes.
+pub(super) fn kept_as(retention: u64) -> String {
+    if retention == FOR_EVER {
+        NAME.to_owned()
+    } else {
+        format!("{NAME}-{retention}")
+    }
+}
+
 impl Projection {
     /// The view at the newest checkpoint that `key` has signed and that can be taken, or before the first record.
     pub(crate) fn resume(ledger: &dyn Ledger, epoch: u32, retention: u64, key: PublicKey, now: Tick) -> Self {
         let mut parts = None;
-        let (position, _refused) = newest_checkpoint(ledger, NAME, VERSION, |unsealed| {
-            parts = Some(decode(unsealed, retention, key)?);
-            Ok(())
-        });
+        let (position, _refused) =
+            newest_checkpoint(ledger, &kept_as(retention), NAME, VERSION, |unsealed| {
+                parts = Some(decode(unsealed, retention, key)?);
+                Ok(())
+            });
         match (position, parts) {
             (Some(Position { sequence, hash }), Some(parts)) => {
                 Self::from_parts(epoch, Head { sequence, hash }, parts, now)
@@ -54,6 +65,7 @@ impl Projection {
         body.append(&mut said);
         let Head { sequence, hash } = head;
         Sealed {
+            kept_as: kept_as(self.retention()),
             sequence,
             bytes: reducer::seal(NAME, VERSION, &Position { sequence, hash }, &body),
         }
@@ -88,6 +100,7 @@ impl Projection {
 
 /// A checkpoint of a view.
 pub(crate) struct Sealed {
+    kept_as: String,
     sequence: u64,
     bytes: Vec<u8>,
 }
@@ -96,7 +109,7 @@ impl Sealed {
     /// Has the ledger keep it, after the records on which it stands.
     pub(crate) fn save(&self, ledger: &dyn Ledger) -> Result<(), LedgerError> {
         ledger.sync()?;
-        ledger.save_checkpoint(NAME, self.sequence, &self.bytes)
+        ledger.save_checkpoint(&self.kept_as, self.sequence, &self.bytes)
     }
 }
 
@@ -151,7 +164,6 @@ mod tests {
     use crate::sync::Arc;
     use crate::work::ledger::MemoryLedger;
     use crate::work::registrar::Registrar;
-    use crate::work::registrar::projection::FOR_EVER;
 
     /// A ledger, the view of all of it, and the moment at which it was looked at.
     fn viewed(signer: &Signer) -> (Arc<MemoryLedger>, Projection, Tick) {
@@ -217,6 +229,17 @@ mod tests {
                 is_expected
             );
         }
+    }
+
+    #[test]
+    fn a_checkpoint_of_another_retention_is_not_taken_under_whatever_name() {
+        let signer = Signer::generate();
+        let viewed = viewed(&signer);
+        let mut other = Projection::new(1, 5);
+        other.catch_up(&*viewed.0, viewed.2).unwrap();
+        let (signature, said) = signed(&other, &signer);
+        let body = [signature, said].concat();
+        assert!(!is_taken(&viewed, VERSION, &body, signer.public_key()));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Checkpoints of reducers, as files beside the database: `checkpoints/NAME@SEQUENCE`.
 //!
 //! One is there whole or not at all: written to a temporary file, synced, renamed, and the directory synced. They are a
-//! shortcut for readers, so no lock guards them: two processes that write the same one write the same bytes, and whoever
-//! reads one that is being removed takes an older one. Without any of them the ledger is as whole as with them. The lock
+//! shortcut for readers, so no lock guards them: of two processes that write one at the same place, whichever renames last
+//! has it, whole, and whoever reads one that is being removed takes an older one. Without any of them the ledger is as whole as with them. The lock
 //! on the folder only spares processes to write what another one is writing.
 
 use std::{
