@@ -3,11 +3,25 @@
 //! Fields are named by their place in the table of their arm, which is that of [`LeaseChange`]; a test holds the two
 //! together.
 
-use super::{LeaseChange, LeaseError};
+use super::{LeaseChange, LeaseError, limits};
 use crate::work::event::{
     self, EventRecord, LeaseEvent as _,
     wire::{Found, Values},
 };
+
+/// The change that a record carries, if it is one of ours; copied only once its bytes are within the limits, so that no
+/// payload makes more of itself than they allow.
+///
+/// # Errors
+///
+/// Those of the reducer, in its order.
+pub(super) fn change_of(record: &EventRecord) -> Result<Option<LeaseChange>, LeaseError> {
+    let Some(reading) = Reading::of(record)? else {
+        return Ok(None);
+    };
+    limits::check(&reading)?;
+    Ok(LeaseChange::from_record(record)?)
+}
 
 /// [`LeaseChange`], borrowed.
 #[derive(Clone, Debug)]
@@ -241,5 +255,35 @@ mod tests {
             let reading = Reading::of(&record).unwrap().unwrap();
             assert_eq!(copied(reading), LeaseChange::decode(&record.payload).unwrap());
         }
+    }
+
+    #[test]
+    fn what_is_over_a_limit_is_refused_as_the_reducer_refuses_it() {
+        use crate::work::reducer::{Reducer as _, ReducerContext};
+        use crate::work::registrar::LeaseReducer;
+        let conflict = |work_id: &str, ids, resolution: &str| LeaseChange::Conflict {
+            work_id: work_id.to_owned(),
+            conflicting_lease_ids: vec![String::from("id"); ids],
+            resolution: resolution.to_owned(),
+        };
+        let long = "x".repeat(129);
+        for change in [
+            conflict("w", 65, ""),
+            conflict("w", 16_000, ""),
+            conflict(&long, 65, &long),
+            conflict("w", 65, &long),
+            LeaseChange::Expired {
+                lease_id: String::new(),
+                expired_at: 1,
+            },
+        ] {
+            let record = EventRecord::of(&change, "s", "registrar");
+            let refused = LeaseReducer::new().apply(&record, &ReducerContext::new(1));
+            assert_eq!(change_of(&record), Err(refused.unwrap_err()));
+        }
+        let allowed = conflict("w", 64, "");
+        let record = EventRecord::of(&allowed, "s", "registrar");
+        assert_eq!(change_of(&record), Ok(Some(allowed)));
+        assert_eq!(change_of(&EventRecord::new("note.made", "s", "me", "")), Ok(None));
     }
 }

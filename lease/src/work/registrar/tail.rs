@@ -20,6 +20,7 @@ use crate::work::registrar::command::Command;
 use crate::work::registrar::decide::Draft;
 use crate::work::registrar::ledger_event::LedgerEvent;
 use crate::work::registrar::projection::lease_id_of;
+use crate::work::registrar::reading::change_of;
 use crate::work::registrar::token;
 use crate::work::registrar::{LeaseChange, LeaseReducerState};
 use crate::work::tick::Tick;
@@ -71,7 +72,7 @@ impl Tail {
             self.concerns_all = true;
         }
         // What cannot be read is refused by everybody.
-        if let Ok(Some(change)) = LeaseChange::from_record(&record) {
+        if let Ok(Some(change)) = change_of(&record) {
             let lease_id = lease_id_of(&change);
             if let LeaseChange::Issued {
                 work_id,

@@ -2,11 +2,12 @@
 
 use super::proofs::Proofs;
 use super::{Projection, lease_id_of};
-use crate::work::event::{EventError, EventRecord, LeaseEvent as _};
+use crate::work::event::{EventRecord, LeaseEvent as _};
 use crate::work::ledger::Head;
 use crate::work::reducer::{Reducer as _, ReducerContext};
 use crate::work::registrar::key_ring::{self, Statement};
 use crate::work::registrar::ledger_event::LedgerEvent;
+use crate::work::registrar::reading::change_of;
 use crate::work::registrar::{Lease, LeaseChange, LeaseError, signing};
 use crate::work::tick::Tick;
 
@@ -33,7 +34,7 @@ impl Projection {
                 }
             }
             Step::Change(change) => invalid_signature(&change),
-            Step::Unreadable(error) => error.into(),
+            Step::Unreadable(error) => error,
             Step::Refused(reason) => key_ring::refused(reason),
         };
         self.refusals.note(record.sequence, refusal);
@@ -56,7 +57,7 @@ impl Projection {
             Step::Nothing => return Ok(None),
             // What cannot be read was never applied, so nothing hangs on it.
             Step::Unreadable(error) => {
-                self.refusals.note(record.sequence, error.into());
+                self.refusals.note(record.sequence, error);
                 return Ok(None);
             }
             Step::Refused(reason) => return Err(reason.to_owned()),
@@ -101,9 +102,9 @@ impl Projection {
                 }
                 return Step::Refused("no trusted key vouches for the key it is about");
             }
-            Err(error) => return Step::Unreadable(error),
+            Err(error) => return Step::Unreadable(error.into()),
         }
-        match LeaseChange::from_record(record) {
+        match change_of(record) {
             Ok(None) => Step::Nothing,
             Ok(Some(change)) => Step::Change(change),
             Err(error) => Step::Unreadable(error),
@@ -170,7 +171,7 @@ enum Step {
     /// Done, or none of its business.
     Nothing,
     /// It says to be of the registrar's own families, and is no event of them.
-    Unreadable(EventError),
+    Unreadable(LeaseError),
     /// It should not be there.
     Refused(&'static str),
 }

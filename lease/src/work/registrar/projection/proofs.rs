@@ -11,6 +11,7 @@ use super::{Projection, lease_id_of};
 use crate::work::event::{self, EventRecord, LeaseEvent as _};
 use crate::work::registrar::key_ring::Statement;
 use crate::work::registrar::ledger_event::LedgerEvent;
+use crate::work::registrar::reading::change_of;
 use crate::work::registrar::{LeaseChange, signing};
 
 /// How many signatures are verified at once: enough that more would not be much faster.
@@ -41,7 +42,7 @@ impl Projection {
             if statements.len() == BATCH {
                 break;
             }
-            if let Ok(Some(change)) = LeaseChange::from_record(record) {
+            if let Ok(Some(change)) = change_of(record) {
                 let lease_id = lease_id_of(&change);
                 let hangs_on_lease =
                     matches!(change, LeaseChange::Renewed { .. } | LeaseChange::Revoked { .. });

@@ -10,8 +10,9 @@ use crate::work::event::{self, EventRecord, LeaseEvent as _};
 use crate::work::ledger::{Head, Ledger, LedgerError, NewRecord, Section, check_links};
 use crate::work::reducer::Reducer as _;
 use crate::work::registrar::ledger_event::LedgerEvent;
+use crate::work::registrar::reading::change_of;
 use crate::work::registrar::tail::Tail;
-use crate::work::registrar::{Lease, LeaseChange, signing};
+use crate::work::registrar::{Lease, signing};
 use crate::work::tick::Tick;
 
 /// How many records are read at a time.
@@ -94,7 +95,7 @@ impl Projection {
         if event::kind_in(LedgerEvent::NAMESPACE, &record.event_type).is_some() {
             return true;
         }
-        let Ok(Some(change)) = LeaseChange::from_record(record) else {
+        let Ok(Some(change)) = change_of(record) else {
             return false;
         };
         let lease = self.state().get(lease_id_of(&change));
