@@ -3,7 +3,8 @@
 //! Together they take less than half the time. What has to hold for a record is told only when its turn comes, because it
 //! depends on what the records before it have done; so this is a guess, which is verified, and counts only if it turns
 //! out to be the very statement that was needed. If one of a batch is bad, none of it counts, and each is verified when
-//! its turn comes.
+//! its turn comes. So it changes nothing but the time, except for what [`Statement::are_genuine`] says of a signature that
+//! whoever has the key has bent on purpose: one view may take it and another refuse it.
 
 use std::collections::{HashMap, HashSet};
 

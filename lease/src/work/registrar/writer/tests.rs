@@ -2,7 +2,6 @@
 
 mod unsettled;
 
-use std::sync::mpsc;
 use std::time::Duration;
 
 use super::*;
@@ -413,9 +412,14 @@ fn what_an_old_view_says_refuses_nobody() {
 fn what_is_put_off_is_not_overtaken() {
     let (watched, registrar, other) = two();
     let held = registrar.issue("work", TTL).wait().unwrap();
-    let (both, are_queued) = mpsc::channel();
+    let both_are_queued = Arc::new(AtomicU64::new(0));
     watched.let_a_forger_in_first(forged_revocation(&other, &held.lease_id));
-    watched.let_in_first(move || are_queued.recv().unwrap());
+    let seen = Arc::clone(&both_are_queued);
+    watched.let_in_first(move || {
+        while seen.load(SeqCst) == 0 {
+            crate::sync::thread::yield_now();
+        }
+    });
     let first = registrar.record(&Note::Made(1));
     // The forger is still to come: the writer is on its way in with the first.
     while lock(&watched.first).len() > 1 {
@@ -423,7 +427,7 @@ fn what_is_put_off_is_not_overtaken() {
     }
     let released = registrar.release(held.lease_id.as_str(), ReleaseReason::Completed);
     let again = registrar.issue("work", TTL);
-    both.send(()).unwrap();
+    both_are_queued.store(1, SeqCst);
     first.wait().unwrap();
     let again = again.wait();
     assert!(again.is_ok(), "it was asked for behind the release: {again:?}");
