@@ -20,7 +20,7 @@ pub(super) fn change_of(record: &EventRecord) -> Result<Option<LeaseChange>, Lea
         return Ok(None);
     };
     limits::check(&reading)?;
-    Ok(LeaseChange::from_record(record)?)
+    Ok(Some(reading.into()))
 }
 
 /// [`LeaseChange`], borrowed.
@@ -144,14 +144,10 @@ impl<'a> Reading<'a> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The same as a reading says it.
-    fn copied(reading: Reading<'_>) -> LeaseChange {
+impl From<Reading<'_>> for LeaseChange {
+    fn from(reading: Reading<'_>) -> Self {
         match reading {
-            Reading::Issued(issued) => LeaseChange::Issued {
+            Reading::Issued(issued) => Self::Issued {
                 lease_id: issued.lease_id.into(),
                 work_id: issued.work_id.into(),
                 actor_id: issued.actor_id.into(),
@@ -164,18 +160,18 @@ mod tests {
                 fencing_token: issued.fencing_token,
                 closed_until_tick: issued.closed_until_tick,
             },
-            Reading::Renewed(renewed) => LeaseChange::Renewed {
+            Reading::Renewed(renewed) => Self::Renewed {
                 lease_id: renewed.lease_id.into(),
                 new_expires_at: renewed.new_expires_at,
                 registrar_signature: renewed.registrar_signature.into(),
                 new_expires_at_tick: renewed.new_expires_at_tick,
                 tick_rate_hz: renewed.tick_rate_hz,
             },
-            Reading::Released { lease_id, reason } => LeaseChange::Released {
+            Reading::Released { lease_id, reason } => Self::Released {
                 lease_id: lease_id.into(),
                 release_reason: reason.into(),
             },
-            Reading::Expired { lease_id, expired_at } => LeaseChange::Expired {
+            Reading::Expired { lease_id, expired_at } => Self::Expired {
                 lease_id: lease_id.into(),
                 expired_at,
             },
@@ -183,18 +179,23 @@ mod tests {
                 lease_id,
                 reason,
                 registrar_signature,
-            } => LeaseChange::Revoked {
+            } => Self::Revoked {
                 lease_id: lease_id.into(),
                 reason: reason.into(),
                 registrar_signature: registrar_signature.into(),
             },
-            Reading::Conflict(conflict) => LeaseChange::Conflict {
+            Reading::Conflict(conflict) => Self::Conflict {
                 work_id: conflict.work_id.into(),
                 conflicting_lease_ids: conflict.ids().map(Into::into).collect(),
                 resolution: conflict.resolution.into(),
             },
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn a_reading_says_what_the_event_says() {
@@ -243,7 +244,7 @@ mod tests {
         for change in changes {
             let record = EventRecord::of(&change, "s", "registrar");
             let reading = Reading::of(&record).unwrap().unwrap();
-            assert_eq!(copied(reading), change);
+            assert_eq!(LeaseChange::from(reading), change);
         }
     }
 
@@ -253,7 +254,10 @@ mod tests {
             let payload = crate::work::event::wire::seal(arm.tag, &[]);
             let record = EventRecord::new(format!("lease.{}", arm.kind), "s", "a", payload);
             let reading = Reading::of(&record).unwrap().unwrap();
-            assert_eq!(copied(reading), LeaseChange::decode(&record.payload).unwrap());
+            assert_eq!(
+                LeaseChange::from(reading),
+                LeaseChange::decode(&record.payload).unwrap()
+            );
         }
     }
 
