@@ -50,24 +50,57 @@ fn open_what_is_left(path: &Path) -> SqliteLedger {
     }
 }
 
+/// A ledger whose volume could not keep what was appended last.
+struct Unsynced {
+    ledger: SqliteLedger,
+    head: Head,
+    /// The last record that was synced.
+    promised: Head,
+    /// What fills the volume below; without it there is room again.
+    ballast: PathBuf,
+}
+
+impl Unsynced {
+    fn on(volume: &ThinVolume) -> Self {
+        let ledger = SqliteLedger::open(volume.ledger()).unwrap();
+        let promised = ledger.append(&Head::default(), &[note("1")]).unwrap();
+        ledger.sync().unwrap();
+        let ballast = volume.below.fill();
+        let mut head = promised;
+        // More than the largest page that the tmpfs may have set aside for the image.
+        for _ in 0..3 {
+            head = ledger.append(&head, &[note(&"2".repeat(1_000_000))]).unwrap();
+        }
+        let synced = ledger.sync();
+        assert!(
+            matches!(synced, Err(LedgerError::SyncFailed { .. })),
+            "{synced:?}"
+        );
+        Self {
+            ledger,
+            head,
+            promised,
+            ballast,
+        }
+    }
+
+    /// Makes room, and has the system drop what it could not write: that counts as clean, so it goes when memory is wanted.
+    fn lose_from_memory(&self, path: &Path) {
+        fs::remove_file(&self.ballast).unwrap();
+        fadvise(fs::File::open(log(path)).unwrap(), 0, None, Advice::DontNeed).unwrap();
+    }
+}
+
 #[test]
 fn a_sync_that_lies_after_one_that_failed_loses_nothing_acknowledged() {
     let Some(volume) = ThinVolume::new(12) else { return };
     let path = volume.ledger();
-    let ledger = SqliteLedger::open(&path).unwrap();
-    let mut head = ledger.append(&Head::default(), &[note("1")]).unwrap();
-    ledger.sync().unwrap();
-    let promised = head;
-    let ballast = volume.below.fill();
-    // More than the largest page that the tmpfs may have set aside for the image.
-    for _ in 0..3 {
-        head = ledger.append(&head, &[note(&"2".repeat(1_000_000))]).unwrap();
-    }
-    let synced = ledger.sync();
-    assert!(
-        matches!(synced, Err(LedgerError::SyncFailed { .. })),
-        "{synced:?}"
-    );
+    let Unsynced {
+        ledger,
+        head,
+        promised,
+        ballast,
+    } = Unsynced::on(&volume);
     // No room yet, so what the log holds cannot be written anew; reading goes on.
     assert!(matches!(
         ledger.enter().map(drop),
@@ -87,18 +120,14 @@ fn a_sync_that_lies_after_one_that_failed_loses_nothing_acknowledged() {
 fn what_the_system_drops_from_memory_after_a_failed_sync_takes_nothing_acknowledged_along() {
     let Some(volume) = ThinVolume::new(12) else { return };
     let path = volume.ledger();
-    let ledger = SqliteLedger::open(&path).unwrap();
-    let promised = ledger.append(&Head::default(), &[note("1")]).unwrap();
-    ledger.sync().unwrap();
-    let ballast = volume.below.fill();
-    let mut head = promised;
-    for _ in 0..3 {
-        head = ledger.append(&head, &[note(&"2".repeat(1_000_000))]).unwrap();
-    }
-    assert!(matches!(ledger.sync(), Err(LedgerError::SyncFailed { .. })));
-    fs::remove_file(ballast).unwrap();
-    // What could not be written counts as clean, so it goes when room is wanted; here it is asked to.
-    fadvise(fs::File::open(log(&path)).unwrap(), 0, None, Advice::DontNeed).unwrap();
+    let unsynced = Unsynced::on(&volume);
+    unsynced.lose_from_memory(&path);
+    let Unsynced {
+        ledger,
+        head,
+        promised,
+        ..
+    } = unsynced;
     for _ in 0..2 {
         match ledger.append(&head, &[note("on")]) {
             Err(LedgerError::SyncFailed { reason }) => assert!(reason.contains("has lost"), "{reason}"),
@@ -120,16 +149,8 @@ fn what_the_system_drops_from_memory_after_a_failed_sync_takes_nothing_acknowled
 fn whoever_opens_a_ledger_while_others_have_it_open_is_told_what_memory_lost() {
     let Some(volume) = ThinVolume::new(12) else { return };
     let path = volume.ledger();
-    let ledger = SqliteLedger::open(&path).unwrap();
-    let mut head = ledger.append(&Head::default(), &[note("1")]).unwrap();
-    ledger.sync().unwrap();
-    let ballast = volume.below.fill();
-    for _ in 0..3 {
-        head = ledger.append(&head, &[note(&"2".repeat(1_000_000))]).unwrap();
-    }
-    assert!(matches!(ledger.sync(), Err(LedgerError::SyncFailed { .. })));
-    fs::remove_file(ballast).unwrap();
-    fadvise(fs::File::open(log(&path)).unwrap(), 0, None, Advice::DontNeed).unwrap();
+    let unsynced = Unsynced::on(&volume);
+    unsynced.lose_from_memory(&path);
     let output = Command::new(env!("CARGO_BIN_EXE_ledger-writer"))
         .args([path.as_os_str(), "writer".as_ref(), "1".as_ref()])
         .output()
@@ -142,15 +163,12 @@ fn whoever_opens_a_ledger_while_others_have_it_open_is_told_what_memory_lost() {
 fn a_failed_sync_that_nobody_lived_to_tell_of_is_found_by_whoever_opens_the_ledger() {
     let Some(volume) = ThinVolume::new(12) else { return };
     let path = volume.ledger();
-    let ledger = SqliteLedger::open(&path).unwrap();
-    let mut head = ledger.append(&Head::default(), &[note("1")]).unwrap();
-    ledger.sync().unwrap();
-    let promised = head;
-    let ballast = volume.below.fill();
-    for _ in 0..3 {
-        head = ledger.append(&head, &[note(&"2".repeat(1_000_000))]).unwrap();
-    }
-    assert!(matches!(ledger.sync(), Err(LedgerError::SyncFailed { .. })));
+    let Unsynced {
+        ledger,
+        promised,
+        ballast,
+        ..
+    } = Unsynced::on(&volume);
     drop(ledger);
     // As if the process had been killed in the sync: no other knows.
     let gate = fs::OpenOptions::new()
