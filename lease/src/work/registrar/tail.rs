@@ -1,7 +1,8 @@
 //! What stands in the ledger behind a view while its writer is in the section.
 //!
-//! Nothing is verified in the section, because that takes longer than everything the section is for. So from the first
-//! record on that has to be verified, the view stays where it is, and what follows is only taken note of: which leases,
+//! Nothing is verified in the section, because that takes longer than everything the section is for, and nobody is waited
+//! for who looks at the state. So from the first record on that has to be verified, or at once while somebody looks, the view
+//! stays where it is, and what follows is only taken note of: which leases,
 //! work items and tokens it says to be about. A command is decided by the view as it is if none of that concerns it:
 //! then the answer is the same whether those records are genuine or forged. Any other is put off. Once the section was
 //! left, and before anybody is told anything, the tail is verified and applied.
@@ -9,7 +10,8 @@
 //! So nothing is ever decided by what may be a lie, and nothing has to be taken back. Every replay makes the same of such
 //! a ledger: it refuses the forged record where it stands, and takes ours, on which that had no influence, except that
 //! the token of a lease may be greater than it had to be: it lies above those that forged leases claim to have, in the
-//! same epoch. One that claims a token of a later epoch could use all of them up; then everything is put off.
+//! same epoch. One that claims a token of a later epoch could use all of them up; then everything is put off. Their ticks
+//! count as far as [`now`](super::projection::Projection::now) lets any record's.
 
 use std::collections::HashSet;
 use std::vec;
@@ -25,7 +27,7 @@ use crate::work::registrar::token;
 use crate::work::registrar::{LeaseChange, LeaseReducerState};
 use crate::work::tick::Tick;
 
-/// Records that are not applied yet, the first of which has to be verified.
+/// Records that are not applied yet.
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
     /// Each with whether this registrar appended it itself.

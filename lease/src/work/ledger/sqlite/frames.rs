@@ -2,7 +2,8 @@
 //!
 //! SQLite looks at the log's checksums only when it starts afresh; later it believes its index, and so would a checkpoint
 //! copy into the database whatever stands in the log. After a failed sync that may not be what was written, so it is
-//! looked at before anything is moved, and the database afterwards, before the log is given up. The format is SQLite's (<https://sqlite.org/fileformat2.html#the_write_ahead_log>).
+//! looked at before anything is moved, and the database afterwards, before the log is given up. The format is SQLite's
+//! (<https://sqlite.org/fileformat2.html#the_write_ahead_log>).
 
 use std::{collections::BTreeMap, fs::File, io, os::unix::fs::FileExt};
 
@@ -184,6 +185,7 @@ mod tests {
         assert_eq!(whole(&file).unwrap(), 0);
         std::fs::remove_file(path).unwrap();
     }
+
     #[test]
     fn a_page_that_the_database_has_not_as_it_was_moved_is_given_from_the_log() {
         let path = std::env::temp_dir().join(format!("lease-frames-{}", crate::work::random::hex::<8>()));

@@ -4,8 +4,9 @@
 //! always enough: ext4 keeps a fresh block marked as never written when its first write fails, and a page that is still
 //! in memory does not look at that mark again, so that the block reads as zeros after the next start, all syncs having
 //! succeeded (seen on Linux 6.18). Therefore the disk itself is asked, past the memory. Where it differs although it
-//! takes writes, the pages are dropped and the bytes written once more, and again if they went the same way. Between the two they are nowhere but in this
-//! process, and a reader may see what the disk has; records carry their hashes, so it is told.
+//! takes writes, the pages are dropped and the bytes written once more, and again if they went the same way. Between the
+//! two they are nowhere but in this process, and a reader may see what the disk has; records carry their hashes, so it is
+//! told.
 
 use std::{
     fs::{File, OpenOptions},

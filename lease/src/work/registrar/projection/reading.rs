@@ -128,7 +128,7 @@ impl Projection {
     }
 
     /// Takes what this registrar has just appended, up to the ledger's new end; returns, for each record, the lease that it
-    /// is about, as it was right after it. Behind what has to be verified that shows only when it is
+    /// is about, as it was right after it. Behind what is put off that shows only when it is
     /// [settled](Self::settle), and there is nothing to return.
     pub(crate) fn take_own(
         &mut self,
