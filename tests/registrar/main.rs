@@ -31,6 +31,8 @@ mod sealing;
 #[cfg(test)]
 mod setup;
 #[cfg(test)]
+mod sharing;
+#[cfg(test)]
 mod steps;
 #[cfg(test)]
 mod time;

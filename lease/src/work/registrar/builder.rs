@@ -11,8 +11,9 @@ use crate::work::registrar::command::nanos;
 use crate::work::registrar::core::Core;
 use crate::work::registrar::decide::first_key;
 use crate::work::registrar::handle::Shared;
+use crate::work::registrar::key_source::{Brought, KeySource, NewKey, untrusted};
 use crate::work::registrar::projection::Projection;
-use crate::work::registrar::{PublicKey, Registrar, RegistrarError, Signer, session, writer};
+use crate::work::registrar::{Registrar, RegistrarError, Signer, session, writer};
 #[cfg(feature = "sqlite")]
 use crate::work::{
     ledger::{LedgerError, SqliteLedger},
@@ -38,96 +39,23 @@ pub enum Durability {
 }
 
 /// Puts a [`Registrar`] together; see [`Registrar::builder`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[must_use = "a builder does nothing until it opens a registrar"]
 pub struct RegistrarBuilder {
-    clock: Arc<dyn Clock>,
-    signer: Option<Signer>,
     actor: Option<String>,
-    durability: Durability,
-    lock_delay: Duration,
-    interval: u64,
-    retention: Duration,
-}
-
-/// Where the key comes from when the caller brings none.
-pub(crate) trait KeySource: Send + Sync {
-    /// The key, if there is one.
-    fn load(&self) -> Result<Option<Signer>, RegistrarError>;
-
-    /// Makes the key of a ledger that has no records; called inside its write section.
-    fn create(&self) -> Result<Signer, RegistrarError>;
-
-    /// A ledger has records, but there is no key.
-    fn missing(&self) -> RegistrarError;
-
-    /// Puts another key in the old one's place, if that is still there; called inside the ledger's write section.
-    fn replace(&self, old: PublicKey, next: &Signer) -> Result<(), RegistrarError>;
-}
-
-/// A key that the caller brought, and keeps.
-struct Brought(Signer);
-
-impl KeySource for Brought {
-    fn load(&self) -> Result<Option<Signer>, RegistrarError> {
-        Ok(Some(self.0.clone()))
-    }
-
-    fn create(&self) -> Result<Signer, RegistrarError> {
-        Ok(self.0.clone())
-    }
-
-    fn missing(&self) -> RegistrarError {
-        untrusted(self.0.public_key())
-    }
-
-    fn replace(&self, _: PublicKey, _: &Signer) -> Result<(), RegistrarError> {
-        Ok(())
-    }
-}
-
-/// A key that ends with its registrar.
-struct NewKey;
-
-impl KeySource for NewKey {
-    fn load(&self) -> Result<Option<Signer>, RegistrarError> {
-        Ok(None)
-    }
-
-    fn create(&self) -> Result<Signer, RegistrarError> {
-        Ok(Signer::generate())
-    }
-
-    fn missing(&self) -> RegistrarError {
-        RegistrarError::SignerNeeded
-    }
-
-    fn replace(&self, _: PublicKey, _: &Signer) -> Result<(), RegistrarError> {
-        Ok(())
-    }
-}
-
-/// The ledger does not trust this key, or no longer.
-pub(super) fn untrusted(key: PublicKey) -> RegistrarError {
-    RegistrarError::SignerUntrusted { public_key: key }
+    // What is not set is as usual, or as it is where the registrar is there already.
+    clock: Option<Arc<dyn Clock>>,
+    signer: Option<Signer>,
+    durability: Option<Durability>,
+    lock_delay: Option<Duration>,
+    checkpoint_interval: Option<u64>,
+    retain_terminal: Option<Duration>,
 }
 
 impl RegistrarBuilder {
-    pub(super) fn new() -> Self {
-        Self {
-            clock: Arc::new(SystemClock::new()),
-            signer: None,
-            actor: None,
-            durability: Durability::default(),
-            lock_delay: Duration::ZERO,
-            interval: checkpoints::INTERVAL,
-            retention: Duration::MAX,
-        }
-    }
-
     /// Judges by this clock instead of the machine's: a [`ManualClock`](crate::ManualClock) in tests.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
-        self.clock = Arc::new(clock);
+        self.clock = Some(Arc::new(clock));
         self
     }
 
@@ -146,7 +74,7 @@ impl RegistrarBuilder {
 
     /// Acknowledges at this point.
     pub const fn durability(mut self, durability: Durability) -> Self {
-        self.durability = durability;
+        self.durability = Some(durability);
         self
     }
 
@@ -157,7 +85,7 @@ impl RegistrarBuilder {
     /// only forked, and never became another program, needs none of this: its parent's leases are not taken back while
     /// it lives.
     pub const fn lock_delay(mut self, delay: Duration) -> Self {
-        self.lock_delay = delay;
+        self.lock_delay = Some(delay);
         self
     }
 
@@ -167,7 +95,7 @@ impl RegistrarBuilder {
     /// The next registrar that opens the ledger begins there instead of at the first record. A thread of its own writes
     /// it; no command waits for that.
     pub const fn checkpoint_interval(mut self, records: u64) -> Self {
-        self.interval = records;
+        self.checkpoint_interval = Some(records);
         self
     }
 
@@ -203,7 +131,7 @@ impl RegistrarBuilder {
     /// # Ok(()) }
     /// ```
     pub const fn retain_terminal(mut self, retention: Duration) -> Self {
-        self.retention = retention;
+        self.retain_terminal = Some(retention);
         self
     }
 
@@ -231,22 +159,25 @@ impl RegistrarBuilder {
 
     /// Opens the ledger at `path` as [`Registrar::open`] does.
     ///
-    /// If this process has it open already, only the [`actor`](Self::actor) counts; everything else is as it was
-    /// opened first.
+    /// If this process has it open already, this is another handle of the registrar that is there: what is not set here is
+    /// as it was opened first, and what is must be the same. Only the [`actor`](Self::actor) is each handle's own. The same
+    /// clock is one that counts the same ticks: a clone of a [`ManualClock`](crate::ManualClock), any
+    /// [`SystemClock`].
     ///
     /// # Errors
     ///
-    /// Those of [`Registrar::open`], and [`RegistrarError::SignerUntrusted`].
+    /// Those of [`Registrar::open`], [`RegistrarError::OpenedDifferently`], and [`RegistrarError::SignerUntrusted`].
     #[cfg(feature = "sqlite")]
     pub fn open(self, path: impl AsRef<std::path::Path>) -> Result<Registrar, RegistrarError> {
         self.open_by(path.as_ref(), |path| SqliteLedger::open(path))
     }
 
-    /// Opens the ledger at `path` as [`Registrar::adopt`] does.
+    /// Opens the ledger at `path` as [`Registrar::adopt`] does; if this process has it open already, as
+    /// [`open`](Self::open) does.
     ///
     /// # Errors
     ///
-    /// Those of [`Registrar::adopt`], and [`RegistrarError::SignerUntrusted`].
+    /// Those of [`Registrar::adopt`], [`RegistrarError::OpenedDifferently`], and [`RegistrarError::SignerUntrusted`].
     #[cfg(feature = "sqlite")]
     pub fn adopt(self, path: impl AsRef<std::path::Path>) -> Result<Registrar, RegistrarError> {
         self.open_by(path.as_ref(), |path| SqliteLedger::adopt(path))
@@ -259,7 +190,37 @@ impl RegistrarBuilder {
         open: impl FnOnce(&std::path::Path) -> Result<SqliteLedger, LedgerError>,
     ) -> Result<Registrar, RegistrarError> {
         let shared = opened::share(path, open, |ledger, key| self.found(ledger, Box::new(key)))?;
-        Ok(self.handle(shared))
+        match self.differs_from(&shared.0) {
+            Some(setting) => Err(RegistrarError::OpenedDifferently { setting }),
+            None => Ok(self.handle(shared)),
+        }
+    }
+
+    /// What is set otherwise than the registrar has it.
+    #[cfg(feature = "sqlite")]
+    fn differs_from(&self, core: &Core) -> Option<&'static str> {
+        let clock = |set: &Arc<dyn Clock>| {
+            let (set, there) = (set.tick(), core.clock.tick());
+            (set.clock, set.rate) == (there.clock, there.rate)
+        };
+        let signer = |set: &Signer| set.public_key() == core.signer().public_key();
+        let durability = |set| set == core.durability;
+        let lock_delay = |set| session::name(session::parse(&core.session).0, set) == core.session;
+        let interval = |set| set == core.checkpoints.interval;
+        let retention = |set| nanos(set) == core.retention;
+        let are_same = [
+            ("clock", self.clock.as_ref().is_none_or(clock)),
+            ("signer", self.signer.as_ref().is_none_or(signer)),
+            ("durability", self.durability.is_none_or(durability)),
+            ("lock_delay", self.lock_delay.is_none_or(lock_delay)),
+            (
+                "checkpoint_interval",
+                self.checkpoint_interval.is_none_or(interval),
+            ),
+            ("retain_terminal", self.retain_terminal.is_none_or(retention)),
+        ];
+        let differing = are_same.into_iter().find(|(_, is_same)| !is_same);
+        differing.map(|(setting, _)| setting)
     }
 
     fn handle(self, shared: Arc<Shared>) -> Registrar {
@@ -273,32 +234,36 @@ impl RegistrarBuilder {
             Some(signer) => Box::new(Brought(signer.clone())),
             None => key,
         };
+        let clock = self.clock.clone().unwrap_or_else(|| Arc::new(SystemClock::new()));
         let actor = default_actor();
         // Where nobody can outlive anybody, the actor tells processes apart as well.
-        let session = session::name(ledger.incarnation().unwrap_or(&actor), self.lock_delay);
-        let signer = self.signer_of(&*ledger, &*key, &session)?;
+        let session = session::name(
+            ledger.incarnation().unwrap_or(&actor),
+            self.lock_delay.unwrap_or_default(),
+        );
+        let signer = signer_of(&*ledger, &*key, &session, &*clock)?;
         let epoch = ledger.epoch()?;
         let mut projection = Projection::resume(
             &*ledger,
             epoch,
-            nanos(self.retention),
+            nanos(self.retain_terminal.unwrap_or(Duration::MAX)),
             signer.public_key(),
-            self.clock.tick(),
+            clock.tick(),
         );
-        let checkpoints = Checkpoints::new(self.interval, projection.head().sequence);
-        projection.catch_up(&*ledger, self.clock.tick())?;
-        self.bury_the_dead(&*ledger, &mut projection)?;
+        let interval = self.checkpoint_interval.unwrap_or(checkpoints::INTERVAL);
+        let checkpoints = Checkpoints::new(interval, projection.head().sequence);
+        projection.catch_up(&*ledger, clock.tick())?;
+        bury_the_dead(&*ledger, &mut projection, &*clock)?;
         if !projection.keys().trusts(signer.public_key()) {
             return Err(untrusted(signer.public_key()));
         }
-        let clock = Arc::clone(&self.clock);
         let shared = Arc::new(Shared(Arc::new(Core::new(
             ledger,
             clock,
             (signer, key),
             session,
             actor,
-            self.durability,
+            self.durability.unwrap_or_default(),
             (projection, checkpoints),
         ))));
         shared.0.checkpoint_if_due();
@@ -309,54 +274,58 @@ impl RegistrarBuilder {
             .map_err(|error| RegistrarError::Thread(Arc::new(error)))?;
         Ok(shared)
     }
+}
 
-    /// Removes what is left of processes that have ended and hold nothing: most of them, and nobody else would.
-    fn bury_the_dead(&self, ledger: &dyn Ledger, projection: &mut Projection) -> Result<(), RegistrarError> {
-        for incarnation in ledger.incarnations()? {
-            if let Liveness::Dead(remains) = ledger.liveness(&incarnation) {
-                // Only now everything that it ever wrote can be read.
-                projection.catch_up(ledger, self.clock.tick())?;
-                let mut holding = projection.state().active_sessions();
-                if !holding.any(|session| session::parse(session).0 == incarnation) {
-                    // What cannot be removed now is in nobody's way.
-                    let _ = remains.bury();
-                }
+/// Removes what is left of processes that have ended and hold nothing: most of them, and nobody else would.
+fn bury_the_dead(
+    ledger: &dyn Ledger,
+    projection: &mut Projection,
+    clock: &dyn Clock,
+) -> Result<(), RegistrarError> {
+    for incarnation in ledger.incarnations()? {
+        if let Liveness::Dead(remains) = ledger.liveness(&incarnation) {
+            // Only now everything that it ever wrote can be read.
+            projection.catch_up(ledger, clock.tick())?;
+            let mut holding = projection.state().active_sessions();
+            if !holding.any(|session| session::parse(session).0 == incarnation) {
+                // What cannot be removed now is in nobody's way.
+                let _ = remains.bury();
             }
         }
-        Ok(())
     }
+    Ok(())
+}
 
-    /// The key to sign with; a ledger without records gets its first one, which says that it trusts this key.
-    fn signer_of(
-        &self,
-        ledger: &dyn Ledger,
-        key: &dyn KeySource,
-        session: &str,
-    ) -> Result<Signer, RegistrarError> {
-        if let Some(signer) = key.load()?
-            && ledger.head()?.sequence > 0
-        {
-            return Ok(signer);
-        }
-        // The ledger is new, or somebody is just making it: inside the section it is one or the other.
-        let mut section = ledger.enter()?;
-        let own = key.load()?;
-        let head = ledger.head()?;
-        if head.sequence > 0 {
-            return own.ok_or_else(|| key.missing());
-        }
-        let signer = match own {
-            Some(signer) => signer,
-            None => key.create()?,
-        };
-        let first = first_key(signer.public_key());
-        let record = EventRecord::new(first.event_type, session, first.actor_id, first.payload)
-            .at(self.clock.wall(), Some(self.clock.tick()));
-        section.append(&head, &[NewRecord::from(record)])?;
-        drop(section);
-        ledger.sync()?;
-        Ok(signer)
+/// The key to sign with; a ledger without records gets its first one, which says that it trusts this key.
+fn signer_of(
+    ledger: &dyn Ledger,
+    key: &dyn KeySource,
+    session: &str,
+    clock: &dyn Clock,
+) -> Result<Signer, RegistrarError> {
+    if let Some(signer) = key.load()?
+        && ledger.head()?.sequence > 0
+    {
+        return Ok(signer);
     }
+    // The ledger is new, or somebody is just making it: inside the section it is one or the other.
+    let mut section = ledger.enter()?;
+    let own = key.load()?;
+    let head = ledger.head()?;
+    if head.sequence > 0 {
+        return own.ok_or_else(|| key.missing());
+    }
+    let signer = match own {
+        Some(signer) => signer,
+        None => key.create()?,
+    };
+    let first = first_key(signer.public_key());
+    let record = EventRecord::new(first.event_type, session, first.actor_id, first.payload)
+        .at(clock.wall(), Some(clock.tick()));
+    section.append(&head, &[NewRecord::from(record)])?;
+    drop(section);
+    ledger.sync()?;
+    Ok(signer)
 }
 
 /// `host/pid/random`, short enough for an id.

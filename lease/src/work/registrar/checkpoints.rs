@@ -23,7 +23,7 @@ pub(super) const INTERVAL: u64 = 10_000;
 /// The checkpoints of one registrar.
 pub(crate) struct Checkpoints {
     /// Records between two of them; 0 for none at all.
-    interval: u64,
+    pub(super) interval: u64,
     progress: Mutex<Progress>,
     is_over: Arc<AtomicBool>,
 }

@@ -11,9 +11,9 @@ use std::mem;
 use crate::sync::{Arc, Condvar, Mutex, OnceLock, lock};
 use crate::work::clock::Clock;
 use crate::work::ledger::{Ledger, LedgerError};
-use crate::work::registrar::builder::{KeySource, untrusted};
 use crate::work::registrar::checkpoints::Checkpoints;
 use crate::work::registrar::command::Request;
+use crate::work::registrar::key_source::{KeySource, untrusted};
 use crate::work::registrar::projection::Projection;
 use crate::work::registrar::reply::Reply;
 use crate::work::registrar::{

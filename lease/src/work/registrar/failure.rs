@@ -48,6 +48,14 @@ pub enum RegistrarError {
     /// The registrar was closed.
     #[error("the registrar is closed")]
     Closed,
+    /// This process has the ledger open already, with another value of something that was set on the second builder.
+    #[error(
+        "this process has the ledger open with another `{setting}`: leave it out to share the registrar that is there, set the same, or close that one first"
+    )]
+    OpenedDifferently {
+        /// The method of [`RegistrarBuilder`](crate::RegistrarBuilder) that set it.
+        setting: &'static str,
+    },
     /// The ledger has records, but the key it was signed with is gone.
     #[error(
         "the ledger has records but its key `{path}` is missing: restore it, or bring a signer that the ledger trusts"

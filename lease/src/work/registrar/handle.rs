@@ -73,8 +73,9 @@ impl Registrar {
 
     /// Opens the ledger at `path`, a directory, and makes it if there is none.
     ///
-    /// Any number of processes may have it open. Opening it twice in one process gives two handles of one registrar. A
-    /// process that was forked from one that has it open must not use it, and is told so.
+    /// Any number of processes may have it open. Opening it twice in one process gives two handles of one registrar, however
+    /// the first was [built](RegistrarBuilder::open). A process that was forked from one that has it open must not use it,
+    /// and is told so.
     ///
     /// # Errors
     ///
@@ -100,7 +101,7 @@ impl Registrar {
 
     /// A registrar with a clock, a key, an actor or a ledger of your own.
     pub fn builder() -> RegistrarBuilder {
-        RegistrarBuilder::new()
+        RegistrarBuilder::default()
     }
 
     /// Makes this the registrar of `#[leased(exclusive, …)]` functions that name none; for the whole process, once.

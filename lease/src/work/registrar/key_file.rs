@@ -11,7 +11,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::sync::Arc;
-use crate::work::registrar::builder::KeySource;
+use crate::work::registrar::key_source::KeySource;
 use crate::work::registrar::{PublicKey, RegistrarError, Signer};
 
 /// The key file of one ledger.

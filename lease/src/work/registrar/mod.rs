@@ -27,6 +27,7 @@ mod index;
 #[cfg(feature = "sqlite")]
 mod key_file;
 mod key_ring;
+mod key_source;
 mod lease;
 mod ledger_event;
 mod limits;

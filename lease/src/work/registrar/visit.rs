@@ -9,10 +9,10 @@ use std::{iter, mem};
 
 use crate::work::event::EventRecord;
 use crate::work::ledger::{LedgerError, NewRecord, Section};
-use crate::work::registrar::builder::untrusted;
 use crate::work::registrar::command::Command;
 use crate::work::registrar::core::Core;
 use crate::work::registrar::decide::{Draft, Refusal, decide};
+use crate::work::registrar::key_source::untrusted;
 use crate::work::registrar::projection::Projection;
 use crate::work::registrar::reply::Outcome;
 use crate::work::registrar::session::Holders;
