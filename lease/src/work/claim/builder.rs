@@ -50,7 +50,7 @@ impl ClaimBuilder {
         }
     }
 
-    /// Claims for this actor instead of the registrar's own.
+    /// Claims for this actor instead of the registrar's own; a name of 1 to 128 bytes.
     pub fn actor(mut self, actor: impl Into<String>) -> Self {
         self.registrar = self.registrar.map(|registrar| registrar.with_actor(actor));
         self

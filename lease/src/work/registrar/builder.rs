@@ -13,7 +13,7 @@ use crate::work::registrar::decide::first_key;
 use crate::work::registrar::handle::Shared;
 use crate::work::registrar::key_source::{Brought, KeySource, NewKey, untrusted};
 use crate::work::registrar::projection::Projection;
-use crate::work::registrar::{Registrar, RegistrarError, Signer, session, writer};
+use crate::work::registrar::{LeaseError, Registrar, RegistrarError, Signer, limits, session, writer};
 #[cfg(feature = "sqlite")]
 use crate::work::{
     ledger::{LedgerError, SqliteLedger},
@@ -66,7 +66,8 @@ impl RegistrarBuilder {
         self
     }
 
-    /// Acts under this name instead of `host/pid/random`. Whoever shares a name is taken for the same holder.
+    /// Acts under this name, of 1 to 128 bytes, instead of `host/pid/random`. Whoever shares a name is taken for the same
+    /// holder.
     pub fn actor(mut self, actor: impl Into<String>) -> Self {
         self.actor = Some(actor.into());
         self
@@ -139,7 +140,8 @@ impl RegistrarBuilder {
     ///
     /// # Errors
     ///
-    /// [`RegistrarError::Thread`] when the system has no thread to spare.
+    /// [`LeaseError::InvalidInput`] for an [`actor`](Self::actor) that is no id; [`RegistrarError::Thread`] when the system
+    /// has no thread to spare.
     pub fn in_memory(self) -> Result<Registrar, RegistrarError> {
         self.checkpoint_interval(0).on(Arc::new(MemoryLedger::new()))
     }
@@ -151,8 +153,10 @@ impl RegistrarBuilder {
     ///
     /// [`RegistrarError::Ledger`] when the ledger cannot be used; when it has records, [`RegistrarError::SignerNeeded`]
     /// without a signer, and [`RegistrarError::SignerUntrusted`] with one that it does not trust;
-    /// [`RegistrarError::Thread`] when the system has no thread to spare.
+    /// [`LeaseError::InvalidInput`] for an [`actor`](Self::actor) that is no id; [`RegistrarError::Thread`] when the system
+    /// has no thread to spare.
     pub fn on(self, ledger: Arc<dyn Ledger>) -> Result<Registrar, RegistrarError> {
+        self.check_actor()?;
         let shared = self.found(ledger, Box::new(NewKey))?;
         Ok(self.handle(shared))
     }
@@ -166,7 +170,8 @@ impl RegistrarBuilder {
     ///
     /// # Errors
     ///
-    /// Those of [`Registrar::open`], [`RegistrarError::OpenedDifferently`], and [`RegistrarError::SignerUntrusted`].
+    /// Those of [`Registrar::open`], [`RegistrarError::OpenedDifferently`], [`RegistrarError::SignerUntrusted`], and
+    /// [`LeaseError::InvalidInput`] for an [`actor`](Self::actor) that is no id, before anything is opened.
     #[cfg(feature = "sqlite")]
     pub fn open(self, path: impl AsRef<std::path::Path>) -> Result<Registrar, RegistrarError> {
         self.open_by(path.as_ref(), |path| SqliteLedger::open(path))
@@ -177,7 +182,7 @@ impl RegistrarBuilder {
     ///
     /// # Errors
     ///
-    /// Those of [`Registrar::adopt`], [`RegistrarError::OpenedDifferently`], and [`RegistrarError::SignerUntrusted`].
+    /// Those of [`Registrar::adopt`], and of [`open`](Self::open) here.
     #[cfg(feature = "sqlite")]
     pub fn adopt(self, path: impl AsRef<std::path::Path>) -> Result<Registrar, RegistrarError> {
         self.open_by(path.as_ref(), |path| SqliteLedger::adopt(path))
@@ -189,11 +194,17 @@ impl RegistrarBuilder {
         path: &std::path::Path,
         open: impl FnOnce(&std::path::Path) -> Result<SqliteLedger, LedgerError>,
     ) -> Result<Registrar, RegistrarError> {
+        self.check_actor()?;
         let shared = opened::share(path, open, |ledger, key| self.found(ledger, Box::new(key)))?;
         match self.differs_from(&shared.0) {
             Some(setting) => Err(RegistrarError::OpenedDifferently { setting }),
             None => Ok(self.handle(shared)),
         }
+    }
+
+    fn check_actor(&self) -> Result<(), LeaseError> {
+        let actor = self.actor.as_deref();
+        actor.map_or(Ok(()), |actor| limits::check_id("actor_id", actor))
     }
 
     /// What is set otherwise than the registrar has it.

@@ -118,7 +118,11 @@ impl Registrar {
         GLOBAL.get()
     }
 
-    /// The same registrar for another actor.
+    /// The same registrar for another actor, whose name has 1 to 128 bytes.
+    ///
+    /// Nothing is asked here, so another name is refused when a lease is asked for under it:
+    /// [`LeaseError::InvalidInput`](crate::LeaseError::InvalidInput), as for any other id. A
+    /// [builder](RegistrarBuilder::actor) refuses it at once.
     #[must_use]
     pub fn with_actor(&self, actor: impl Into<String>) -> Self {
         Self {
