@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lease::ledger::MemoryLedger;
-use lease::{Clock, ClockId, LeaseChange, LeaseState, ManualClock, Registrar, RegistrarError, Signer};
+use lease::{
+    ClaimError, Clock, ClockId, LeaseChange, LeaseError, LeaseState, ManualClock, Registrar, RegistrarError,
+    ReleaseReason, Signer,
+};
 
-use crate::setup::{TTL, with_clock};
+use crate::setup::{TTL, refusal, with_clock};
 
 /// Two registrars of one ledger and one key, each with a clock of its own.
 fn two(clocks: [&ManualClock; 2]) -> [Registrar; 2] {
@@ -119,12 +122,12 @@ fn a_lease_of_an_unknown_clock_is_left_alone_for_a_whole_term_since_its_last_sig
 }
 
 #[test]
-fn at_least_keeps_the_item_closed_whatever_ends_the_lease_but_a_person() {
+fn at_least_keeps_the_item_closed_unless_a_person_revokes_the_lease_while_it_is_active() {
     let (registrar, clock) = with_clock();
     let hour = Duration::from_hours(1);
     let claim = || registrar.claim("cron", TTL).at_least(hour).acquire().wait();
     drop(claim().unwrap());
-    let Err(lease::ClaimError::Busy(busy)) = claim() else {
+    let Err(ClaimError::Busy(busy)) = claim() else {
         panic!("the item was open");
     };
     assert_eq!((busy.holder(), busy.is_self()), (None, false));
@@ -139,4 +142,29 @@ fn at_least_keeps_the_item_closed_whatever_ends_the_lease_but_a_person() {
         .wait()
         .unwrap();
     drop(claim().unwrap());
+}
+
+#[test]
+fn what_at_least_keeps_closed_nobody_opens_once_the_lease_has_ended() {
+    let (registrar, clock) = with_clock();
+    let hour = Duration::from_hours(1);
+    let claim = |work: &str| registrar.claim(work, TTL).at_least(hour).acquire().wait();
+    let released = claim("released").unwrap();
+    let expired = claim("expired").unwrap();
+    let leases = [released.lease(), expired.lease()];
+    released.release(ReleaseReason::Completed).wait().unwrap();
+    std::mem::forget(expired);
+    clock.advance(TTL);
+    registrar.expire_due().wait().unwrap();
+    for lease in leases {
+        assert!(matches!(
+            refusal(registrar.revoke(lease.lease_id, "run it again").wait()),
+            LeaseError::LeaseAlreadyTerminal { .. }
+        ));
+        assert!(matches!(
+            refusal(registrar.revoke_work(&lease.work_id, "run it again").wait()),
+            LeaseError::WorkNotLeased { .. }
+        ));
+        assert!(matches!(claim(&lease.work_id), Err(ClaimError::Busy(busy)) if busy.holder().is_none()));
+    }
 }

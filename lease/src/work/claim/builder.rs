@@ -69,8 +69,10 @@ impl ClaimBuilder {
         self
     }
 
-    /// Keeps the work item closed to everybody for this long from its issue, whatever ends the lease before; only a
-    /// person's [`revoke`](Registrar::revoke) or a reboot opens it earlier.
+    /// Keeps the work item closed to everybody for this long from its issue, whatever ends the lease before.
+    ///
+    /// A person who [revokes](Registrar::revoke) the lease while it is active opens the work item with that. Once the lease
+    /// has ended otherwise nobody can: there is no lease to revoke any more, and only the time or a reboot opens it.
     pub const fn at_least(mut self, duration: Duration) -> Self {
         self.at_least = Some(duration);
         self

@@ -52,7 +52,7 @@ pub enum LeaseChange {
         /// The lease's fencing token; 0 takes the next one.
         #[event(tag = 19)]
         fencing_token: u64,
-        /// Until when the work item stays closed, however the lease ends, in ticks; 0 for not at all.
+        /// Until when the work item stays closed unless a person revokes the lease, in ticks; 0 for not at all.
         #[event(tag = 20)]
         closed_until_tick: u64,
     },

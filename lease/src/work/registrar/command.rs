@@ -57,7 +57,7 @@ pub(crate) struct IssueRequest {
     pub(crate) work_id: String,
     pub(crate) actor_id: String,
     pub(crate) ttl: Duration,
-    /// How long the work item stays closed to others, however the lease ends.
+    /// How long the work item stays closed, also to the holder, unless a person revokes the lease.
     pub(crate) at_least: Option<Duration>,
 }
 

@@ -71,7 +71,7 @@ impl Registrar {
     }
 
     /// Takes a lease back from its holder, whoever that is. The holder learns of it at its next renewal, in this
-    /// process at once.
+    /// process at once. A work item that was to stay [closed](crate::ClaimBuilder::at_least) after the lease is open again.
     ///
     /// # Errors
     ///
