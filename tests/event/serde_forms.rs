@@ -1,8 +1,9 @@
 //! The data forms, feature `serde`: frozen, because others store them.
 
+use lease::ledger::Head;
 use lease::{
-    ClockId, EventRecord, Lease, LeaseReducer, LeaseState, LeaseSummary, Reducer, ReducerContext,
-    ReleaseReason, Tick, helpers,
+    ClockId, EventRecord, Lease, LeaseReducer, LeaseState, LeaseSummary, PublicKey, Reducer, ReducerContext,
+    Registrar, ReleaseReason, SignedHead, Signer, Tick, helpers,
 };
 use serde_json::json;
 
@@ -58,4 +59,42 @@ fn a_summary_says_no_signature() {
         })
     );
     assert_eq!(serde_json::from_value::<LeaseSummary>(value).unwrap(), summary);
+}
+
+#[test]
+fn a_head_is_its_sequence_and_its_hash() {
+    let head = Head {
+        sequence: 7,
+        hash: [3; 32],
+    };
+    let value = serde_json::to_value(head).unwrap();
+    assert_eq!(value, json!({ "sequence": 7, "hash": vec![3; 32] }));
+    assert_eq!(serde_json::from_value::<Head>(value).unwrap(), head);
+}
+
+#[test]
+fn a_public_key_is_its_text() {
+    let key = Signer::from_bytes(&[7; 32]).public_key();
+    let value = serde_json::to_value(key).unwrap();
+    assert_eq!(value, json!(key.to_string()));
+    assert_eq!(serde_json::from_value::<PublicKey>(value).unwrap(), key);
+    let refused = serde_json::from_value::<PublicKey>(json!("07")).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "`public_key` is not valid: it is not 64 hexadecimal digits"
+    );
+}
+
+#[test]
+fn a_signed_head_is_its_text_and_verified_when_it_is_read() {
+    let head = Registrar::in_memory().unwrap().signed_head().unwrap();
+    let value = serde_json::to_value(&head).unwrap();
+    assert_eq!(value, json!(head.to_string()));
+    assert_eq!(serde_json::from_value::<SignedHead>(value).unwrap(), head);
+    // The last digit belongs to the signature.
+    let mut forged = head.to_string();
+    let last = if forged.pop() == Some('0') { '1' } else { '0' };
+    forged.push(last);
+    let refused = serde_json::from_value::<SignedHead>(json!(forged)).unwrap_err();
+    assert!(refused.to_string().contains("was not signed by"), "{refused}");
 }

@@ -316,6 +316,7 @@ pub trait Section {
 
 /// Where a ledger stands: the last record's sequence and hash (0 and zeros when empty).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Head {
     /// Sequence of the last record, 0 when there is none.
     pub sequence: u64,

@@ -45,6 +45,8 @@ mod signing;
 mod slab;
 mod state;
 mod tail;
+#[cfg(feature = "serde")]
+mod text_forms;
 mod token;
 mod viewer;
 mod visit;

@@ -27,6 +27,8 @@ const LEN: usize = 1 + 32 + 8 + 32 + 32 + 64;
 /// rewrites its history, known to [`Registrar::verify_against`](crate::Registrar::verify_against). It proves nothing
 /// against somebody who has the registrar's key *and* the place where the head is kept.
 ///
+/// With the feature `serde` it is stored as its text, and verified when that is read.
+///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use lease::{Registrar, SignedHead};

@@ -72,7 +72,7 @@ impl fmt::Debug for Signer {
     }
 }
 
-/// The public half of a [`Signer`]: what a ledger trusts. As text it is 64 hexadecimal digits.
+/// The public half of a [`Signer`]: what a ledger trusts. As text it is 64 hexadecimal digits, with the feature `serde` too.
 ///
 /// ```
 /// use lease::{PublicKey, Signer};
