@@ -142,3 +142,19 @@ fn a_forked_child_is_told_so_and_disturbs_nobody() {
     ledger.append(&head, &[note("2")]).unwrap();
     assert_eq!(ledger.verify(&mut ()).unwrap().sequence, 2);
 }
+
+#[test]
+fn the_turn_to_write_a_checkpoint_is_one_s_until_it_is_dropped() {
+    let (path, _root) = place();
+    let (one, other) = (
+        SqliteLedger::open(&path).unwrap(),
+        SqliteLedger::open(&path).unwrap(),
+    );
+    let turn = one.checkpoint_turn().unwrap().unwrap();
+    assert!(one.checkpoint_turn().unwrap().is_none());
+    assert!(other.checkpoint_turn().unwrap().is_none());
+    // It is asked for, not obeyed.
+    other.save_checkpoint("till", 1, b"state").unwrap();
+    drop(turn);
+    assert!(other.checkpoint_turn().unwrap().is_some());
+}

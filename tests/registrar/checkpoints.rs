@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use lease::ledger::{
-    Head, Ledger, LedgerError, MemoryLedger, NewRecord, RecordVerifier, Section, SqliteLedger,
+    CheckpointTurn, Head, Ledger, LedgerError, MemoryLedger, NewRecord, RecordVerifier, Section, SqliteLedger,
 };
 use lease::{
     ClockId, EventRecord, LeaseError, LeaseReducerState, LedgerEvent, ManualClock, Registrar,
@@ -290,7 +290,7 @@ impl Ledger for Watched {
         self.ledger.save_checkpoint(name, sequence, bytes)
     }
 
-    fn checkpoint_turn(&self) -> Result<Option<Box<dyn Send>>, LedgerError> {
+    fn checkpoint_turn(&self) -> Result<Option<CheckpointTurn>, LedgerError> {
         self.ledger.checkpoint_turn()
     }
 }

@@ -36,6 +36,7 @@ mod rounds;
 mod seal;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod turn;
 mod verify;
 
 #[cfg(all(feature = "sqlite", not(target_os = "linux")))]
@@ -53,6 +54,7 @@ pub use self::{
     memory::MemoryLedger,
     presence::{Liveness, Remains},
     seal::{MAX_STATEMENT, Seal, SealFault},
+    turn::CheckpointTurn,
     verify::{Fault, Objection, RecordVerifier},
 };
 
@@ -251,8 +253,8 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     ///
     /// [`LedgerError`] when the storage failed.
-    fn checkpoint_turn(&self) -> Result<Option<Box<dyn Send>>, LedgerError> {
-        Ok(Some(Box::new(())))
+    fn checkpoint_turn(&self) -> Result<Option<CheckpointTurn>, LedgerError> {
+        Ok(Some(CheckpointTurn::new(())))
     }
 }
 

@@ -42,7 +42,10 @@ use self::{
     live::Life,
     storage::Role,
 };
-use super::{Head, Ledger, LedgerError, Liveness, NewRecord, RecordVerifier, Seal, Section, gate::PATIENCE};
+use super::{
+    CheckpointTurn, Head, Ledger, LedgerError, Liveness, NewRecord, RecordVerifier, Seal, Section,
+    gate::PATIENCE,
+};
 use crate::{
     sync::{
         Arc, Mutex, MutexGuard,
@@ -355,10 +358,10 @@ impl Ledger for SqliteLedger {
         checkpoint_files::save(&self.shared.common.directory, name, sequence, bytes)
     }
 
-    fn checkpoint_turn(&self) -> Result<Option<Box<dyn Send>>, LedgerError> {
+    fn checkpoint_turn(&self) -> Result<Option<CheckpointTurn>, LedgerError> {
         self.check_process()?;
         let turn = checkpoint_files::turn(&self.shared.common.directory)?;
-        Ok(turn.map(|turn| Box::new(turn) as Box<dyn Send>))
+        Ok(turn.map(CheckpointTurn::new))
     }
 }
 
