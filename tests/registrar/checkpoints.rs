@@ -357,6 +357,26 @@ fn a_checkpoint_that_somebody_left_when_he_died_is_written_by_the_next_one() {
 }
 
 #[test]
+fn somebody_who_keeps_the_turn_for_ever_is_not_waited_for_for_ever() {
+    let (path, _root) = place();
+    let clock = ManualClock::new();
+    let registrar = at(&clock, 1).open(&path).unwrap();
+    // Opening it has begun one.
+    await_checkpoint(registrar.ledger(), 1);
+    let mut stopped = None;
+    eventually("the turn is free", || {
+        stopped = registrar.ledger().checkpoint_turn().unwrap();
+        stopped.is_some()
+    });
+    let lease = registrar.issue("work", TTL).wait().unwrap();
+    for times in 2..=32 {
+        registrar.renew(&lease.lease_id, TTL * times).wait().unwrap();
+    }
+    await_checkpoint(registrar.ledger(), 16);
+    registrar.close().wait().unwrap();
+}
+
+#[test]
 fn interval_0_writes_none() {
     let (path, _root) = place();
     let clock = ManualClock::new();

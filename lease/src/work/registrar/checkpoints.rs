@@ -4,7 +4,8 @@
 //! stays where it is, so nobody waits for a checkpoint, in the section or outside of it. One is due after so many
 //! records, but never before there are as many as there are leases: then writing all of them is little beside having
 //! read the records. Of all processes for whom one is due, whoever has the ledger's turn writes it; the others go on, and
-//! look again after their next commands whether it is there or whether he has died.
+//! look again after their next commands whether it is there or whether he has died. Who is stopped keeps the turn: when
+//! one is due many times over, it is written without.
 
 use crate::sync::{
     Arc, Mutex,
@@ -19,6 +20,9 @@ use crate::work::tick::Tick;
 
 /// How many records make a checkpoint worth it, unless told otherwise.
 pub(super) const INTERVAL: u64 = 10_000;
+
+/// How many times over one has to be due before whoever has the turn is not waited for: writing one takes no such time.
+const OVERDUE: u64 = 16;
 
 /// The checkpoints of one registrar.
 pub(crate) struct Checkpoints {
@@ -73,8 +77,9 @@ impl Core {
             (projection.head().sequence, projection.state().len() as u64)
         };
         let mut progress = lock(&checkpoints.progress);
-        let is_due = head.saturating_sub(progress.last) >= checkpoints.interval.max(leases);
-        if !is_due
+        let interval = checkpoints.interval.max(leases);
+        let times_due = head.saturating_sub(progress.last) / interval;
+        if times_due == 0
             || progress
                 .writing
                 .as_ref()
@@ -83,9 +88,9 @@ impl Core {
             return;
         }
         let turn = match self.ledger.checkpoint_turn() {
-            Ok(Some(turn)) => turn,
             // Somebody else is writing it.
-            Ok(None) => return,
+            Ok(None) if times_due < OVERDUE => return,
+            Ok(turn) => turn,
             // What fails is left to the next time.
             Err(_) => {
                 progress.last = head;
