@@ -9,6 +9,10 @@ use crate::work::{
     tick::{ClockId, Tick},
 };
 
+/// The most bytes that a record takes: a type, a session, an actor, a payload and a key of their largest lengths, and
+/// 160 for the eleven numbers, two kinds, clock and hash.
+pub(super) const LONGEST: u64 = (MAX_PAYLOAD + 4 * MAX_TEXT + 160) as u64;
+
 /// What the next record is told in terms of.
 #[derive(Default)]
 struct Context {

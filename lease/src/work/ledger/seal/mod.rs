@@ -101,6 +101,11 @@ impl Run {
     fn records(&self) -> u64 {
         self.head.sequence - self.first + 1
     }
+
+    /// How many of them are in this block, counted from 0; there is such a block.
+    fn records_in(&self, block: u64) -> u64 {
+        BLOCK.min(self.records() - block * BLOCK)
+    }
 }
 
 /// The checksum in the trailer.

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "sqlite")]
 use std::{fs::File, os::unix::fs::FileExt as _};
-use std::{io, path::Path};
+use std::{io, ops::Range, path::Path};
 
 use super::{
     BLOCK, FAMILY, FIXED, INDEXED, MAGIC, MAX_STATEMENT, Run, Seal, SealFault, TRAILER, block, checksum,
@@ -163,15 +163,12 @@ impl<S: Source> Reader<S> {
 
     fn block(&self, number: u64, first: u64) -> Result<Vec<Entry>, ReadError> {
         let bad_index = || ReadError::Seal(damaged("its index is too short"));
-        let number = usize::try_from(number).map_err(|_| bad_index())?;
-        let block = self.blocks.get(number).ok_or_else(bad_index)?;
-        let end = self.blocks.get(number + 1).map_or(self.end, |next| next.at);
-        let length = end
-            .checked_sub(block.at)
-            .and_then(|length| usize::try_from(length).ok());
-        let length = length.ok_or_else(|| ReadError::Seal(damaged("its index is out of order")))?;
+        let index = usize::try_from(number).map_err(|_| bad_index())?;
+        let block = self.blocks.get(index).ok_or_else(bad_index)?;
+        let end = self.blocks.get(index + 1).map_or(self.end, |next| next.at);
+        let length = usize::try_from(end - block.at).map_err(io::Error::other)?;
         let bytes = self.source.read(block.at, length)?;
-        let count = BLOCK.min(self.run.head.sequence - first + 1);
+        let count = self.run.records_in(number);
         block::decode(&bytes, first, block.previous_hash, count).map_err(|unreadable| ReadError::Record {
             sequence: first + unreadable.record,
             fault: Fault::Unreadable {
@@ -222,7 +219,7 @@ fn read_index<S: Source>(
         return Err(wrong());
     }
     let (blocks, _) = index.as_chunks::<INDEXED>();
-    let blocks = blocks
+    let blocks: Vec<_> = blocks
         .iter()
         .filter_map(|block| {
             let (at, previous_hash) = block.split_first_chunk()?;
@@ -232,7 +229,22 @@ fn read_index<S: Source>(
             })
         })
         .collect();
-    Ok((index_at, blocks))
+    if are_in_order(&blocks, header.len() as u64..index_at, run) {
+        Ok((index_at, blocks))
+    } else {
+        Err(ReadError::Seal(damaged("its index is out of order")))
+    }
+}
+
+/// Whether the blocks fill this part of the file, and none is longer than its records can be: whoever computes a checksum
+/// can write any index.
+fn are_in_order(blocks: &[Block], part: Range<u64>, run: Run) -> bool {
+    let starts = blocks.iter().map(|block| block.at);
+    let ends = starts.clone().skip(1).chain([part.end]);
+    let is_sound = |(number, (start, end)): (u64, (u64, u64))| {
+        start < end && end - start <= run.records_in(number) * block::LONGEST
+    };
+    starts.clone().next() == Some(part.start) && (0..).zip(starts.zip(ends)).all(is_sound)
 }
 
 fn read_some<S: Source>(source: &S, total: u64, at: u64, length: usize) -> Result<Vec<u8>, ReadError> {

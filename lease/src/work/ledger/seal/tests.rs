@@ -2,7 +2,7 @@ use super::{read::ReadError, *};
 use crate::work::{
     event::EventRecord,
     ledger::{
-        NewRecord,
+        MAX_PAYLOAD, MAX_TEXT, NewRecord,
         chain::{Entry, link, sound},
     },
     tick::{ClockId, Tick},
@@ -153,6 +153,88 @@ fn a_run_that_no_ledger_has_is_refused() {
             "{first} to {last}: {refused:?}"
         );
     }
+}
+
+/// Sealed records without a statement in their parts: header and blocks, index, and where the index says it begins.
+fn parts(bytes: &[u8]) -> (&[u8], &[u8], u64) {
+    let (rest, trailer) = bytes.split_at(bytes.len() - TRAILER);
+    let index_at = u64::from_le_bytes(trailer[..8].try_into().unwrap());
+    let (blocks, index) = rest.split_at(usize::try_from(index_at).unwrap());
+    (blocks, index, index_at)
+}
+
+/// Where the index says that the blocks begin.
+fn offsets(bytes: &[u8]) -> Vec<u64> {
+    let offset = |entry: &[u8]| u64::from_le_bytes(entry[..8].try_into().unwrap());
+    parts(bytes).1.chunks(INDEXED).map(offset).collect()
+}
+
+/// The same with such offsets, so many bytes more behind the last block, and a checksum that is right.
+fn with_index(bytes: &[u8], offsets: &[u64], more: usize) -> Vec<u8> {
+    let (blocks, index, index_at) = parts(bytes);
+    let mut index = index.to_vec();
+    for (entry, offset) in index.chunks_mut(INDEXED).zip(offsets) {
+        entry[..8].copy_from_slice(&offset.to_le_bytes());
+    }
+    let index_at = index_at + more as u64;
+    let sum = checksum(&blocks[..FIXED], &index, index_at);
+    [blocks, &vec![0; more], &index, &index_at.to_le_bytes(), &sum].concat()
+}
+
+#[track_caller]
+fn is_out_of_order(bytes: &[u8], run: Run) {
+    let refused = Reader::open(bytes, run).map(drop);
+    assert!(
+        matches!(
+            &refused,
+            Err(ReadError::Seal(SealFault::Damaged { reason })) if reason.contains("out of order")
+        ),
+        "{refused:?}"
+    );
+}
+
+/// Whoever can write the file can compute its checksum.
+#[test]
+fn blocks_that_do_not_follow_each_other_are_refused_before_any_is_read() {
+    let (bytes, run) = sealed(&chain(600), 0, b"");
+    let [first, second, third] = offsets(&bytes)[..] else {
+        panic!("600 records are three blocks");
+    };
+    assert_eq!(with_index(&bytes, &[], 0), bytes);
+    for hostile in [
+        [first, 1 << 62, third],
+        [first, u64::MAX, third],
+        [first, second, u64::MAX],
+        [first, third, second],
+        [first, second, second],
+        [first, second, bytes.len() as u64],
+        [first - 1, second, third],
+        [0, second, third],
+        [first + 1, second, third],
+    ] {
+        is_out_of_order(&with_index(&bytes, &hostile, 0), run);
+    }
+}
+
+#[test]
+fn a_block_longer_than_its_records_can_be_is_refused() {
+    // The last block has one record.
+    let (bytes, run) = sealed(&chain(257), 0, b"");
+    let length = parts(&bytes).2 - offsets(&bytes)[1];
+    let more = usize::try_from(block::LONGEST - length).unwrap();
+    Reader::open(&*with_index(&bytes, &[], more), run).unwrap();
+    is_out_of_order(&with_index(&bytes, &[], more + 1), run);
+}
+
+#[test]
+fn the_longest_record_there_can_be_comes_back() {
+    let text = |letter: &str| letter.repeat(MAX_TEXT);
+    let record = EventRecord::new(text("t"), text("s"), text("a"), vec![7; MAX_PAYLOAD]);
+    let tick = Tick::new(u64::MAX, u64::MAX, ClockId([7; 16]));
+    let new = NewRecord::from(record.at(1 << 63, Some(tick))).with_key(text("k"));
+    let entries = link(&Head::default(), &[new]).unwrap();
+    let (bytes, run) = sealed(&entries, 0, b"");
+    assert_eq!(read_all(&bytes, run).unwrap(), entries);
 }
 
 #[test]
