@@ -160,6 +160,27 @@ fn a_claim_that_another_registrar_revoked_is_lost_at_its_next_renewal() {
 }
 
 #[test]
+fn a_claim_that_was_revoked_before_it_was_on_disk_is_not_handed_out() {
+    let (ledger, signer) = (FaultyLedger::default(), lease::Signer::generate());
+    let open = || {
+        let builder = Registrar::builder().signer(signer.clone());
+        builder.on(Arc::new(ledger.clone())).unwrap()
+    };
+    let (ours, theirs) = (open(), open());
+    let is_leased = |jobs: &Registrar| jobs.query(|state| state.has_active_lease("work")).unwrap();
+    let hanging = ledger.hang_syncs();
+    let claim = ours.try_claim("work", TTL);
+    eventually("the issue", || is_leased(&theirs));
+    let revoked = theirs.revoke_work("work", "operator");
+    // Seen here while the claim is still on its way.
+    eventually("the revocation", || !is_leased(&ours));
+    drop(hanging);
+    revoked.wait().unwrap();
+    let refused = claim.wait();
+    assert!(matches!(refused, Err(ClaimError::Lost { .. })), "{refused:?}");
+}
+
+#[test]
 fn the_loss_wakes_whoever_awaits_it() {
     let (jobs, ledger, clock) = on_faulty();
     let claim = jobs.try_claim("work", TTL).wait().unwrap();

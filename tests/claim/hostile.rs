@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use lease::{ManualClock, Registrar};
+use lease::{ManualClock, Registrar, ReleaseReason};
 
-const TTL: Duration = Duration::from_secs(30);
+use crate::setup::{TTL, with_clock};
 
 struct Panics;
 
@@ -54,5 +54,22 @@ fn a_waker_that_panics_does_not_stop_renewals() {
     while claim.lease().renewal_count == 0 {
         assert!(start.elapsed() < Duration::from_secs(10), "no renewal");
         std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The clock has no end for it, and there is no double of it.
+#[test]
+fn a_claim_may_last_as_long_as_can_be_said() {
+    for ttl in [
+        Duration::MAX,
+        Duration::from_secs(u64::MAX / 3 * 2),
+        Duration::from_hours(4_000_000),
+    ] {
+        let (jobs, clock) = with_clock();
+        let claim = jobs.try_claim("work", ttl).wait().unwrap();
+        clock.advance(Duration::from_hours(1_000_000));
+        assert!(claim.is_held(), "{ttl:?}");
+        claim.release(ReleaseReason::Completed).wait().unwrap();
+        drop(jobs.try_claim("work", ttl).wait().unwrap());
     }
 }

@@ -17,6 +17,7 @@ pub struct FaultyLedger {
 struct Shared {
     ledger: MemoryLedger,
     door: Mutex<()>,
+    sync_door: Mutex<()>,
     refuses_to_append: AtomicBool,
     refuses_to_sync: AtomicBool,
     /// The last record that was there when somebody synced.
@@ -35,12 +36,21 @@ impl Shared {
     fn door(&self) -> MutexGuard<'_, ()> {
         self.door.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn sync_door(&self) -> MutexGuard<'_, ()> {
+        self.sync_door.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl FaultyLedger {
     /// Nobody enters the section until the guard is dropped.
     pub fn hang(&self) -> MutexGuard<'_, ()> {
         self.shared.door()
+    }
+
+    /// Nobody ends a sync until the guard is dropped.
+    pub fn hang_syncs(&self) -> MutexGuard<'_, ()> {
+        self.shared.sync_door()
     }
 
     /// Whether appends fail from now on.
@@ -158,6 +168,7 @@ impl Ledger for FaultyLedger {
             return Err(broken());
         }
         let head = self.shared.ledger.head()?;
+        drop(self.shared.sync_door());
         self.shared.ledger.sync()?;
         self.shared.durable.fetch_max(head.sequence, Ordering::SeqCst);
         Ok(())

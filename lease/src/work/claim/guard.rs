@@ -48,7 +48,7 @@ impl Claim {
             is_released: AtomicBool::new(false),
         };
         // Whatever fails from here on, the claim is dropped and gives the work item back.
-        claim.renewer.keep(Arc::clone(&claim.hold))?;
+        claim.renewer.keep(&claim.hold)?;
         if claim.is_held() {
             Ok(claim)
         } else {

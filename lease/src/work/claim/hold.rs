@@ -64,6 +64,10 @@ impl Hold {
         at_most: Option<Duration>,
     ) -> Self {
         let at_most = at_most.and_then(|most| Some(lease.issued_at_tick?.saturating_add(most)));
+        // Shares of the time are taken of what the clock can count.
+        let ends = lease.issued_at_tick.zip(lease.expires_at_tick);
+        let counted = ends.and_then(|(start, end)| start.until(&end));
+        let ttl = counted.map_or(ttl, |counted| counted.min(ttl));
         let issued = lease.clone();
         let mut term = Term {
             give_up: None,
@@ -221,7 +225,7 @@ impl Term {
         self.give_up = Some(at_most.filter(|most| latest.has_reached(most)).unwrap_or(latest));
         let is_last = at_most.is_some_and(|most| end.has_reached(&most));
         // A third of the time has passed when two thirds are left.
-        self.renew = (!is_last).then(|| saturating_sub(end, ttl * 2 / 3));
+        self.renew = (!is_last).then(|| saturating_sub(end, ttl / 3 * 2));
     }
 
     fn remaining(&self, registrar: &Registrar) -> Option<Duration> {

@@ -53,7 +53,7 @@ impl Renewer {
     /// # Errors
     ///
     /// When the system has no thread to spare.
-    pub(crate) fn keep(self: &Arc<Self>, hold: Arc<Hold>) -> Result<(), RegistrarError> {
+    pub(crate) fn keep(self: &Arc<Self>, hold: &Arc<Hold>) -> Result<(), RegistrarError> {
         let mut timetable = lock(&self.timetable);
         if !timetable.is_running {
             let renewer = Arc::clone(self);
@@ -63,7 +63,7 @@ impl Renewer {
                 .map_err(|error| RegistrarError::Thread(Arc::new(error)))?;
             timetable.is_running = true;
         }
-        let ending = Arc::downgrade(&hold);
+        let ending = Arc::downgrade(hold);
         let renewer = Arc::downgrade(self);
         hold.registrar.core().watch(
             &hold.issued.lease_id,
@@ -74,9 +74,15 @@ impl Renewer {
                 }
             }),
         );
-        timetable.put(hold);
+        timetable.put(Arc::clone(hold));
         drop(timetable);
-        self.changed.notify_one();
+        if hold.registrar.core().is_active(&hold.issued.lease_id) {
+            self.changed.notify_one();
+        } else {
+            // Whoever ended it before it was watched has told nobody.
+            hold.end();
+            self.look_at(hold);
+        }
         Ok(())
     }
 

@@ -259,6 +259,11 @@ impl Core {
         lock(&self.projection).state().get(lease_id).cloned()
     }
 
+    /// Whether a lease is active, as this registrar last saw it.
+    pub(crate) fn is_active(&self, lease_id: &str) -> bool {
+        lock(&self.projection).state().active_lease(lease_id).is_ok()
+    }
+
     /// Calls `ending` when the lease has ended in the ledger, as soon as this registrar sees it.
     pub(crate) fn watch(&self, lease_id: &str, ending: Ending) {
         lock(&self.endings).insert(lease_id.to_owned(), ending);
