@@ -40,3 +40,5 @@ mod time;
 mod viewer;
 #[cfg(test)]
 mod waiting;
+#[cfg(test)]
+mod ways_out;

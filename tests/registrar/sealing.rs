@@ -4,10 +4,11 @@ use std::fs;
 use std::sync::Arc;
 use std::thread;
 
-use lease::ledger::{Head, Ledger, LedgerError, MemoryLedger, NewRecord};
+use lease::ledger::{Head, Ledger, LedgerError, MemoryLedger, NewRecord, SqliteLedger};
 use lease::{
     EventRecord, LeaseReducerState, ManualClock, Registrar, RegistrarError, ReleaseReason, Signer, Viewer,
 };
+use lease_tests::tamper::tamper;
 
 use crate::setup::TTL;
 
@@ -210,6 +211,29 @@ fn what_is_forged_about_a_forgotten_lease_is_not_sealed() {
     assert!(registrar.seal().is_err());
     assert_eq!(ledger.seals().unwrap(), []);
     assert_eq!(named(&registrar).0, head.sequence);
+}
+
+#[test]
+fn a_history_that_was_rewritten_behind_a_registrar_is_named_when_it_is_sealed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.lease");
+    let registrar = Registrar::open(&path).unwrap();
+    work(&registrar, 2);
+    let last = registrar.ledger().head().unwrap().sequence;
+    tamper(&path, &format!("DELETE FROM events WHERE sequence = {last}"));
+    // Sound in itself, and as long as the history that the registrar has seen.
+    let ledger = SqliteLedger::open(&path).unwrap();
+    let other = EventRecord::new("note.made", "s", "me", []);
+    ledger.append(&ledger.head().unwrap(), &[other.into()]).unwrap();
+    assert_eq!(registrar.verify().unwrap().sequence, last);
+    let Err(RegistrarError::Ledger(error)) = registrar.seal() else {
+        panic!("it was sealed");
+    };
+    assert!(
+        matches!(&*error, LedgerError::BadRecord { sequence, .. } if *sequence == last),
+        "{error:?}"
+    );
+    assert_eq!(ledger.seals().unwrap(), []);
 }
 
 #[test]

@@ -11,8 +11,8 @@ use lease::{
 
 use crate::setup::{TTL, refusal, with_clock};
 
-/// Two registrars of one ledger and one key, each with a clock of its own.
-fn two(clocks: [&ManualClock; 2]) -> [Registrar; 2] {
+/// Registrars of one ledger and one key, each with a clock of its own.
+fn each_by<const N: usize>(clocks: [&ManualClock; N]) -> [Registrar; N] {
     let ledger = Arc::new(MemoryLedger::new());
     let signer = Signer::generate();
     clocks.map(|clock| {
@@ -55,7 +55,7 @@ fn ticks_never_fall_along_the_ledger() {
     let id = ClockId::of(b"boot", b"");
     let (ahead, behind) = (ManualClock::with_id(id), ManualClock::with_id(id));
     ahead.advance(Duration::from_millis(5));
-    let [first, second] = two([&ahead, &behind]);
+    let [first, second] = each_by([&ahead, &behind]);
     for round in 0..5 {
         first.issue(format!("first-{round}"), TTL).wait().unwrap();
         second.issue(format!("second-{round}"), TTL).wait().unwrap();
@@ -68,7 +68,7 @@ fn ticks_never_fall_along_the_ledger() {
 #[test]
 fn after_a_reboot_old_leases_are_revoked_for_it() {
     let (before, after) = (ManualClock::new(), ManualClock::new());
-    let [old, new] = two([&before, &after]);
+    let [old, new] = each_by([&before, &after]);
     let lease = old.issue("work", TTL).wait().unwrap();
     old.issue("forgotten", TTL).wait().unwrap();
     new.issue("work", TTL).wait().unwrap();
@@ -93,7 +93,7 @@ fn after_a_reboot_old_leases_are_revoked_for_it() {
 fn a_lease_of_an_unknown_clock_is_left_alone_for_a_whole_term_since_its_last_sign_of_life() {
     let host = ManualClock::with_id(ClockId::of(b"boot", b"host"));
     let container = ManualClock::with_id(ClockId::of(b"boot", b"container"));
-    let [theirs, ours] = two([&container, &host]);
+    let [theirs, ours] = each_by([&container, &host]);
     let lease = theirs.issue("work", TTL).wait().unwrap();
     let busy = |what: &str| {
         let refused = ours.issue("work", TTL).wait();
@@ -167,4 +167,24 @@ fn what_at_least_keeps_closed_nobody_opens_once_the_lease_has_ended() {
         ));
         assert!(matches!(claim(&lease.work_id), Err(ClaimError::Busy(busy)) if busy.holder().is_none()));
     }
+}
+
+#[test]
+fn what_at_least_has_closed_opens_with_a_reboot_and_not_by_the_clock_of_another_namespace() {
+    let clock = |boot: &[u8], namespace: &[u8]| ManualClock::with_id(ClockId::of(boot, namespace));
+    let container = clock(b"boot", b"container");
+    let [ours, theirs, later] = each_by([
+        &clock(b"boot", b"host"),
+        &container,
+        &clock(b"later boot", b"host"),
+    ]);
+    let hour = Duration::from_hours(1);
+    let claim = ours.claim("cron", TTL).at_least(hour).acquire().wait().unwrap();
+    claim.release(ReleaseReason::Completed).wait().unwrap();
+    container.advance(hour * 2);
+    let Err(ClaimError::Busy(busy)) = theirs.try_claim("cron", TTL).wait() else {
+        panic!("nobody can tell by that clock whether it is open");
+    };
+    assert_eq!(busy.holder(), None);
+    drop(later.try_claim("cron", TTL).wait().unwrap());
 }

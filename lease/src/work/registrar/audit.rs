@@ -161,8 +161,8 @@ impl Signatures<'_> {
     fn check_seal(&self, seal: &Seal) -> Result<(), String> {
         let signed = SignedHead::from_bytes(&seal.statement)
             .map_err(|error| format!("the seal up to it carries no signed head: {error}"))?;
-        let is_its_own = signed.head() == seal.head && signed.ledger_id() == self.projection.ledger_id();
-        if !is_its_own {
+        // Which ledger it is of, the hash says as well.
+        if signed.head() != seal.head {
             return Err("the seal up to it carries the signed head of something else".to_owned());
         }
         if !self.projection.keys().trusts(signed.public_key()) {
@@ -324,6 +324,21 @@ mod tests {
         // Trusted later is too late.
         registrar.trust_key(stranger.public_key()).wait().unwrap();
         assert!(registrar.verify_against(&theirs).is_err());
+    }
+
+    #[test]
+    fn a_seal_that_a_stranger_signed_is_named() {
+        let registrar = Registrar::in_memory().unwrap();
+        let ours = registrar.signed_head().unwrap();
+        let theirs = SignedHead::sign(ours.ledger_id(), ours.head(), &Signer::generate());
+        registrar.ledger().seal(&ours.head(), &theirs.to_bytes()).unwrap();
+        let Err(RegistrarError::Ledger(error)) = registrar.verify() else {
+            panic!("nobody noticed");
+        };
+        assert!(
+            matches!(&*error, LedgerError::BadRecord { sequence: 1, fault } if fault.to_string().contains("not trusted")),
+            "{error:?}"
+        );
     }
 
     #[test]
