@@ -1,12 +1,13 @@
 //! Clocks that jump, differ and start anew.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lease::ledger::MemoryLedger;
 use lease::{
     ClaimError, Clock, ClockId, LeaseChange, LeaseError, LeaseState, ManualClock, Registrar, RegistrarError,
-    ReleaseReason, Signer,
+    ReleaseReason, Signer, SystemClock, Tick,
 };
 
 use crate::setup::{TTL, refusal, with_clock};
@@ -187,4 +188,52 @@ fn what_at_least_has_closed_opens_with_a_reboot_and_not_by_the_clock_of_another_
     };
     assert_eq!(busy.holder(), None);
     drop(later.try_claim("cron", TTL).wait().unwrap());
+}
+
+const TELL: &str = "LEASE_TEST_TELL";
+
+/// Says what time it is, in a process of another test's.
+#[test]
+fn teller() {
+    if std::env::var_os(TELL).is_some() {
+        let Tick { value, rate, clock } = SystemClock::new().tick();
+        println!("\ntick {value} {rate} {clock:?}");
+    }
+}
+
+/// Of a process whose time namespace says that the machine was started a million seconds earlier.
+fn in_another_time() -> Command {
+    let mut command = Command::new("unshare");
+    command.args("--user --map-root-user --fork --time --boottime 1000000".split(' '));
+    command
+}
+
+/// In a time namespace the clock that counts suspend can be ahead of the one that does not, as it is after a suspend.
+#[test]
+fn the_clock_of_the_machine_counts_suspend_and_is_another_in_each_time_namespace() {
+    if !in_another_time()
+        .arg("true")
+        .output()
+        .is_ok_and(|output| output.status.success())
+    {
+        return eprintln!("skipped: this process may not make a time namespace");
+    }
+    let here = SystemClock::new().tick();
+    let output = in_another_time()
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "time::teller", "--nocapture"])
+        .env(TELL, "")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let tick = said.lines().find_map(|line| line.strip_prefix("tick ")).unwrap();
+    let [value, rate, clock] = tick.split(' ').collect::<Vec<_>>().try_into().unwrap();
+    assert_eq!(rate, here.rate.to_string());
+    assert_ne!(clock, format!("{:?}", here.clock));
+    let ahead = |seconds| here.saturating_add(Duration::from_secs(seconds)).value;
+    let value: u64 = value.parse().unwrap();
+    assert!(
+        (ahead(1_000_000)..ahead(1_010_000)).contains(&value),
+        "{value}, {here:?} here"
+    );
 }

@@ -216,6 +216,10 @@ fn schema_of(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, path::PathBuf};
+
+    use rusqlite::ErrorCode;
+
     use super::*;
 
     #[test]
@@ -225,5 +229,49 @@ mod tests {
         assert!(matches!(refused, LedgerError::OldSqlite { found: 3_051_002, .. }));
         assert_eq!(refused.to_string(), "SQLite 3.51.2 is too old, 3.51.3 is needed");
         assert!(check_version(rusqlite::version_number()).is_ok());
+    }
+
+    /// A folder of this test's own, by a name without links.
+    fn place() -> PathBuf {
+        let root = std::env::temp_dir().canonicalize().unwrap();
+        let place = root.join(format!("lease-schema-{}", crate::work::random::hex::<8>()));
+        fs::create_dir(&place).unwrap();
+        place
+    }
+
+    const ROLES: [Role; 5] = [Role::Create, Role::Write, Role::Read, Role::Look, Role::Blind];
+
+    #[test]
+    fn no_connection_is_led_to_the_database_by_a_link() {
+        let place = place();
+        let (database, link) = (place.join("database"), place.join("link"));
+        drop(connect(&database, Role::Create, Duration::ZERO).unwrap());
+        std::os::unix::fs::symlink(&database, &link).unwrap();
+        for role in ROLES {
+            assert!(connect(&database, role, Duration::ZERO).is_ok());
+            assert!(connect(&link, role, Duration::ZERO).is_err());
+        }
+        fs::remove_dir_all(place).unwrap();
+    }
+
+    #[test]
+    fn a_connection_that_reads_cannot_write() {
+        let place = place();
+        let database = place.join("database");
+        let maker = connect(&database, Role::Create, Duration::ZERO).unwrap();
+        maker.execute_batch("CREATE TABLE told (what TEXT)").unwrap();
+        for role in ROLES {
+            let connection = connect(&database, role, Duration::ZERO).unwrap();
+            let written = connection.execute_batch("CREATE TABLE written (what TEXT); DROP TABLE written");
+            if matches!(role, Role::Create | Role::Write) {
+                written.unwrap();
+            } else {
+                let refused = written.unwrap_err().sqlite_error_code();
+                assert_eq!(refused, Some(ErrorCode::ReadOnly));
+                let is_asked_only = connection.pragma_query_value(None, "query_only", |row| row.get(0));
+                assert_eq!(is_asked_only, Ok(true));
+            }
+        }
+        fs::remove_dir_all(place).unwrap();
     }
 }
