@@ -4,6 +4,7 @@ use std::fs;
 use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use lease::ledger::LedgerError;
 use lease::{Registrar, RegistrarError, Viewer};
+use lease_tests::patience::eventually;
 
 const TTL: Duration = Duration::from_secs(30);
 
@@ -111,12 +113,48 @@ fn a_claim_is_not_held_in_a_forked_child_and_its_drop_there_gives_nothing_back()
     claim.release(lease::ReleaseReason::Completed).wait().unwrap();
 }
 
-/// How many descriptors of a ledger's database this process has.
+/// How many descriptors of a file this process has.
 fn opened(path: &Path) -> usize {
-    let database = path.join("ledger.db").canonicalize().unwrap();
+    let path = path.canonicalize().unwrap();
     let descriptors = fs::read_dir("/proc/self/fd").unwrap();
     let names = descriptors.filter_map(|descriptor| fs::read_link(descriptor.unwrap().path()).ok());
-    names.filter(|name| *name == database).count()
+    names.filter(|name| *name == path).count()
+}
+
+/// A thread of the parent is opening a ledger when it forks, and is not there in the child to be done with it.
+#[test]
+fn a_forked_child_waits_for_no_ledger_that_its_parent_was_opening() {
+    const ITSELF: &str = "forked::a_forked_child_waits_for_no_ledger_that_its_parent_was_opening";
+    const IS_ALONE: &str = "LEASE_TEST_IS_ALONE";
+    // In a process without other tests: the child has for ever what one of them has locked in SQLite at the fork.
+    if std::env::var_os(IS_ALONE).is_none() {
+        let mut process = Command::new(std::env::current_exe().unwrap());
+        let output = process
+            .args(["--exact", ITSELF])
+            .env(IS_ALONE, "")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (path, own) = (folder.path().join("jobs.lease"), folder.path().join("own.lease"));
+    Registrar::open(&path).unwrap().close().wait().unwrap();
+    let gate = path.join("gate");
+    eventually("it is closed", || opened(&gate) == 0);
+    let held = fs::File::open(&gate).unwrap();
+    held.lock().unwrap();
+    std::thread::scope(|scope| {
+        let opening = scope.spawn(|| Registrar::open(&path).unwrap());
+        eventually("it waits at the gate", || opened(&gate) == 2);
+        assert!(in_a_child(|| is_refused(Registrar::open(&path).map(drop))));
+        assert!(in_a_child(|| {
+            let jobs = Registrar::open(&own).unwrap();
+            jobs.issue("work", TTL).wait().is_ok()
+        }));
+        held.unlock().unwrap();
+        opening.join().unwrap().verify().unwrap();
+    });
 }
 
 #[test]
@@ -125,13 +163,14 @@ fn a_forked_child_closes_nothing_of_a_view_that_its_parent_has_open() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("jobs.lease");
     drop(Registrar::open(&path).unwrap());
+    let database = path.join("ledger.db");
     let mut viewer = Some(Viewer::open(&path).unwrap());
-    let before = opened(&path);
+    let before = opened(&database);
     assert!(before > 0);
     assert!(in_a_child(|| {
         drop(viewer.take());
-        opened(&path) == before
+        opened(&database) == before
     }));
     viewer.take().unwrap().verify().unwrap();
-    assert_eq!(opened(&path), 0);
+    assert_eq!(opened(&database), 0);
 }

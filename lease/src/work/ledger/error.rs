@@ -163,7 +163,8 @@ pub enum LedgerError {
         /// What cannot be written.
         path: PathBuf,
     },
-    /// The ledger was opened by another process, from which this one was forked.
+    /// The ledger was opened by another process, from which this one was forked. One on disk can be opened again by the
+    /// child once that has become another program.
     #[error("the ledger was opened by process {opened_by} and cannot be used in its fork {pid}")]
     Forked {
         /// The process that opened it.

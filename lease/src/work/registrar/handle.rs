@@ -74,8 +74,10 @@ impl Registrar {
     /// Opens the ledger at `path`, a directory, and makes it if there is none.
     ///
     /// Any number of processes may have it open. Opening it twice in one process gives two handles of one registrar, however
-    /// the first was [built](RegistrarBuilder::open). A process that was forked from one that has it open must not use it,
-    /// and is told so.
+    /// the first was [built](RegistrarBuilder::open).
+    ///
+    /// A process that was forked from one that has it open, or was opening it, must not use it, and is told so
+    /// ([`Forked`](crate::ledger::LedgerError::Forked)): fork before opening, or let the child become another program.
     ///
     /// # Errors
     ///

@@ -1,16 +1,13 @@
-//! The ledgers that this process has open, so that opening one twice gives the same registrar.
+//! One registrar for each ledger in a process, however often it is opened.
 
-use std::collections::HashMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::any::Any;
+use std::path::Path;
 
-use crate::sync::{Arc, Mutex, OnceLock, Weak, lock};
+use crate::sync::{Arc, lock};
 use crate::work::ledger::{Ledger, LedgerError, SqliteLedger};
 use crate::work::registrar::RegistrarError;
 use crate::work::registrar::handle::Shared;
 use crate::work::registrar::key_file::KeyFile;
-
-type Opened = Mutex<HashMap<PathBuf, Weak<Shared>>>;
 
 /// The registrar of the ledger at `path`: the one that this process has, or the one that `found` makes of what `open`
 /// opens.
@@ -19,20 +16,18 @@ pub(super) fn share(
     open: impl FnOnce(&Path) -> Result<SqliteLedger, LedgerError>,
     found: impl FnOnce(Arc<dyn Ledger>, KeyFile) -> Result<Arc<Shared>, RegistrarError>,
 ) -> Result<Arc<Shared>, RegistrarError> {
-    static OPENED: OnceLock<Opened> = OnceLock::new();
-    // Held while a ledger is opened, so that two threads do not open it side by side.
-    let mut opened = lock(OPENED.get_or_init(Opened::default));
-    if let Ok(directory) = fs::canonicalize(path)
-        && let Some(shared) = opened.get(&directory).and_then(Weak::upgrade)
+    let ledger = open(path)?;
+    // Held while the registrar is made, so that two threads do not make one each.
+    let mut keeper = lock(ledger.keeper());
+    if let Some(shared) = keeper
+        .upgrade()
+        .and_then(|shared| shared.downcast::<Shared>().ok())
         && !shared.0.is_closed()?
     {
         return Ok(shared);
     }
-    let ledger = open(path)?;
-    let directory = ledger.path().to_owned();
-    let key = KeyFile::at(ledger.key_path());
-    let shared = found(Arc::new(ledger), key)?;
-    opened.retain(|_, shared| shared.strong_count() > 0);
-    opened.insert(directory, Arc::downgrade(&shared));
+    let shared = found(Arc::new(ledger.clone()), KeyFile::at(ledger.key_path()))?;
+    let kept: Arc<dyn Any + Send + Sync> = shared.clone();
+    *keeper = Arc::downgrade(&kept);
     Ok(shared)
 }

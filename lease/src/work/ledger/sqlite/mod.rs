@@ -26,6 +26,7 @@ mod view;
 mod witness;
 
 use std::{
+    any::Any,
     fs::File,
     path::{Path, PathBuf},
     time::Duration,
@@ -48,7 +49,7 @@ use super::{
 };
 use crate::{
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard, Weak,
         atomic::{AtomicI64, Ordering::Relaxed},
         lock,
     },
@@ -58,8 +59,9 @@ use crate::{
 /// A ledger in a directory of its own, for any number of processes on one machine.
 ///
 /// Cloning gives another handle on the same ledger, and so does opening the directory again in the same process. The
-/// last handle that is dropped closes it. A process that was forked from the one that opened it must not use it and is
-/// told so. The files and the crash rules are described in [`docs::ledger`](crate::docs::ledger).
+/// last handle that is dropped closes it. A process that was forked from the one that opened it, or was opening it, must
+/// not use it and is [told so](LedgerError::Forked). The files and the crash rules are described in
+/// [`docs::ledger`](crate::docs::ledger).
 ///
 /// ```
 /// use lease::EventRecord;
@@ -93,6 +95,8 @@ struct Shared {
     checkpointer: Checkpointer,
     presence: File,
     life: Life,
+    /// What a higher floor keeps with the ledger for as long as somebody there has it.
+    keeper: Mutex<Weak<dyn Any + Send + Sync>>,
     /// After the connections, because it may hold the database open.
     common: Arc<Common>,
 }
@@ -152,9 +156,7 @@ impl SqliteLedger {
         storage::check_version(rusqlite::version_number())?;
         let opened = registry::share(directory.identity(), || Shared::open(directory, moved, patience));
         let shared = opened.map_err(|error| error.after(patience))?;
-        let ledger = Self { shared, patience };
-        ledger.check_process()?;
-        Ok(ledger)
+        Ok(Self { shared, patience })
     }
 
     /// The directory, as an absolute path without links.
@@ -165,6 +167,11 @@ impl SqliteLedger {
     /// Where in the directory a signer's key is kept. The ledger itself never reads it.
     pub fn key_path(&self) -> PathBuf {
         self.shared.common.directory.file(directory::KEY)
+    }
+
+    /// The one thing that a higher floor keeps with this ledger, however often it is opened in this process.
+    pub(crate) fn keeper(&self) -> &Mutex<Weak<dyn Any + Send + Sync>> {
+        &self.shared.keeper
     }
 
     /// SQLite's locks belong to the process that took them; a forked child has none and would believe it had.
@@ -251,6 +258,7 @@ impl Shared {
             reader,
             presence,
             life,
+            keeper: Mutex::new(Weak::<()>::new()),
         })
     }
 }
