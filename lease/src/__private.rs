@@ -12,7 +12,8 @@ pub use lease_macros::{TrackBorrowed, lease_scope};
 /// [`write`](event::Field::write) and one [`field`](event::Found::field).
 #[cfg(feature = "work")]
 pub mod event {
-    pub use crate::work::event::wire::{Arm, Field, FieldInfo, Form, Found, Single};
+    pub use crate::work::event::field::{Field, Form, Single};
+    pub use crate::work::event::wire::{Arm, FieldInfo, Found};
 
     /// Where encoded fields are appended.
     pub type Bytes = Vec<u8>;

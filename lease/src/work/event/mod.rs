@@ -6,6 +6,7 @@
 
 mod error;
 mod family;
+pub(crate) mod field;
 mod part;
 mod record;
 pub(crate) mod wire;

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use crate::work::registrar::expiry::{self, Now, Verdict};
 use crate::work::registrar::key_ring;
-use crate::work::registrar::signing::{self, PublicKey, Signer, Terms};
+use crate::work::registrar::signer::{PublicKey, Signer};
+use crate::work::registrar::signing::{self, Terms};
 use crate::work::registrar::{Lease, LeaseError, LeaseReducerState, ReleaseReason};
 use crate::work::tick::Tick;
 

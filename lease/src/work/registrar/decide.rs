@@ -12,7 +12,7 @@ use crate::work::registrar::command::{
 use crate::work::registrar::expiry::{self, Now, Verdict};
 use crate::work::registrar::ledger_event::LedgerEvent;
 use crate::work::registrar::limits;
-use crate::work::registrar::signing::PublicKey;
+use crate::work::registrar::signer::PublicKey;
 use crate::work::registrar::{Busy, Lease, LeaseChange, LeaseError, LeaseReducerState};
 
 /// The actor that leases are issued, renewed, expired and revoked by.

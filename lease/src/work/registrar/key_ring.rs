@@ -8,7 +8,10 @@ use std::collections::{HashMap, HashSet};
 
 use ed25519_dalek::{Signature, VerifyingKey, verify_batch};
 
-use crate::work::registrar::signing::{self, KeyId, PublicKey};
+#[cfg(test)]
+use crate::work::registrar::signer::tally;
+use crate::work::registrar::signer::{KeyId, PublicKey};
+use crate::work::registrar::signing;
 use crate::work::registrar::token::LedgerId;
 use crate::work::registrar::{LeaseError, LedgerEvent};
 
@@ -30,7 +33,7 @@ impl Statement {
     /// Whether it was signed by whom it says.
     pub(crate) fn is_genuine(&self) -> bool {
         #[cfg(test)]
-        signing::tally::count();
+        tally::count();
         self.key.verify_strict(&self.message, &self.signature).is_ok()
     }
 
@@ -39,7 +42,7 @@ impl Statement {
     /// who needs no such trick.
     pub(crate) fn are_genuine<'a>(all: impl IntoIterator<Item = &'a Self, IntoIter: Clone>) -> bool {
         #[cfg(test)]
-        signing::tally::count();
+        tally::count();
         let all = all.into_iter();
         let messages: Vec<_> = all.clone().map(|one| one.message.as_slice()).collect();
         let signatures: Vec<_> = all.clone().map(|one| one.signature).collect();

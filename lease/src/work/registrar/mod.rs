@@ -21,6 +21,7 @@ mod decide;
 mod error;
 mod expiry;
 mod failure;
+mod fate;
 mod handle;
 pub mod helpers;
 mod index;
@@ -41,6 +42,7 @@ pub(crate) mod reply;
 mod resume;
 mod session;
 mod signed_head;
+mod signer;
 mod signing;
 mod slab;
 mod state;
@@ -67,7 +69,7 @@ pub use self::{
     ledger_event::LedgerEvent,
     reducer::LeaseReducer,
     signed_head::{SignedHead, SignedHeadError},
-    signing::{PublicKey, Signer},
+    signer::{PublicKey, Signer},
     state::LeaseReducerState,
     token::FencingToken,
     viewer::Viewer,

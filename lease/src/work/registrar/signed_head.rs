@@ -10,7 +10,8 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use thiserror::Error;
 
 use crate::work::ledger::Head;
-use crate::work::registrar::signing::{self, PublicKey, Signer};
+use crate::work::registrar::signer::{PublicKey, Signer};
+use crate::work::registrar::signing;
 use crate::work::registrar::token::LedgerId;
 
 /// What the text form begins with.

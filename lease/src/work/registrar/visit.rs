@@ -12,11 +12,11 @@ use crate::work::ledger::{LedgerError, NewRecord, Section};
 use crate::work::registrar::command::Command;
 use crate::work::registrar::core::Core;
 use crate::work::registrar::decide::{Draft, Refusal, decide};
+use crate::work::registrar::fate::{Fate, Signed};
 use crate::work::registrar::key_source::untrusted;
 use crate::work::registrar::projection::Projection;
 use crate::work::registrar::reply::Outcome;
 use crate::work::registrar::session::Holders;
-use crate::work::registrar::writer::{Fate, Signed};
 use crate::work::registrar::{Lease, LeaseError, LeaseReducerState, PublicKey, RegistrarError};
 use crate::work::tick::Tick;
 

@@ -1,9 +1,9 @@
 //! The one thread of a process that writes.
 //!
 //! A round: take what is queued; catch up; fix the ends and sign; enter the ledger's section; catch up with the rest;
-//! decide; append; apply; leave; verify what of the rest has to be; sync; answer. Commands on different work items are appended together, all or nothing;
-//! a command that is refused is answered alone. What is applied was appended before, in this order, so a failed append
-//! leaves the view as it was.
+//! decide; append; apply; leave; verify what of the rest has to be; sync; answer. Commands on different work items are
+//! appended together, all or nothing; a command that is refused is answered alone. What is applied was appended before,
+//! in this order, so a failed append leaves the view as it was.
 
 use std::mem;
 use std::time::Duration;
@@ -14,19 +14,16 @@ use crate::work::observe;
 use crate::work::registrar::command::{Command, IssueRequest, Release, Request, prepare};
 use crate::work::registrar::core::{Core, Queue, Queued};
 use crate::work::registrar::decide::{Refusal, decide, obstacle};
+use crate::work::registrar::fate::{Fate, Signed};
 use crate::work::registrar::owed::Owed;
 use crate::work::registrar::projection::Projection;
-use crate::work::registrar::reply::{Answer, Reply};
 use crate::work::registrar::session::Holders;
 use crate::work::registrar::visit::{Appended, Visit};
 use crate::work::registrar::waiting::{WaitList, Waiter};
-use crate::work::registrar::{Durability, PublicKey, RegistrarError, ReleaseReason, Signer};
+use crate::work::registrar::{Durability, RegistrarError, ReleaseReason, Signer};
 
 /// How often somebody who waits for a work item looks at what other processes did.
 const POLL: Duration = Duration::from_millis(10);
-
-/// How often a command is signed before it is given up because something changed in between each time.
-const SIGNINGS: u32 = 2;
 
 /// Runs until the registrar is closed and everything queued is done.
 pub(crate) fn run(core: &Core) {
@@ -90,109 +87,6 @@ impl Drop for Over<'_> {
         drop(queue);
         // Completers that are dropped say so.
         drop(left);
-    }
-}
-
-/// A command that was fixed and signed, on its way into the section.
-pub(super) struct Signed {
-    pub(super) queued: Queued,
-    pub(super) command: Command,
-    signings: u32,
-    pub(super) signer: PublicKey,
-}
-
-/// What became of a round's commands.
-#[derive(Default)]
-pub(super) struct Fate {
-    done: Vec<Done>,
-    /// Leases that are nobody's any more, and why they are still there.
-    owed: Vec<(Release, RegistrarError)>,
-    /// To be signed anew, and how often they were.
-    again: Vec<(Queued, u32)>,
-    /// Stood first in their line, and somebody was faster after all.
-    waiting: Vec<Queued>,
-    /// Leases that ended.
-    pub(super) ended: Vec<String>,
-    /// The types of the records that were appended.
-    pub(super) appended: Vec<String>,
-}
-
-/// A command that has its answer.
-struct Done {
-    reply: Box<dyn Reply>,
-    answer: Answer,
-    /// Whether a good answer waits for the disk.
-    is_durable: bool,
-    is_issue: bool,
-}
-
-impl Fate {
-    pub(super) fn answer(&mut self, queued: Queued, answer: Answer) {
-        let Queued {
-            request,
-            reply,
-            is_durable,
-            is_owed,
-            ..
-        } = queued;
-        let is_issue = matches!(request, Request::Issue(_));
-        if let (Request::Release(release), Err(error)) = (request, &answer)
-            && is_owed
-            && !matches!(error, RegistrarError::Lease(_))
-        {
-            self.owed.push((release, error.clone()));
-        }
-        self.done.push(Done {
-            reply,
-            answer,
-            is_durable,
-            is_issue,
-        });
-    }
-
-    /// The rules, or what changed in between, say no. Says whether it is tried again.
-    pub(super) fn refuse(&mut self, signed: Signed, refusal: Refusal) -> bool {
-        self.refuse_at(signed.queued, signed.signings, refusal)
-    }
-
-    fn refuse_at(&mut self, queued: Queued, signings: u32, refusal: Refusal) -> bool {
-        match refusal {
-            Refusal::Superseded { .. } if signings < SIGNINGS => {
-                self.again.push((queued, signings));
-                return true;
-            }
-            Refusal::Busy(_) if queued.patience.is_some() => self.waiting.push(queued),
-            Refusal::Busy(busy) => self.answer(queued, Err(RegistrarError::Busy(busy))),
-            Refusal::Superseded { lease_id } => {
-                self.answer(queued, Err(RegistrarError::Superseded { lease_id }));
-            }
-            Refusal::Lease(error) => self.answer(queued, Err(error.into())),
-        }
-        false
-    }
-
-    /// The ledger failed all of them alike.
-    pub(super) fn fail(&mut self, all: impl IntoIterator<Item = Queued>, error: &RegistrarError) {
-        for queued in all {
-            self.answer(queued, Err(error.clone()));
-        }
-    }
-
-    /// It hangs on what is not verified yet. Nothing is held against it.
-    pub(super) fn put_off(&mut self, signed: Signed) {
-        self.again.push((signed.queued, signed.signings - 1));
-    }
-
-    /// It cannot be appended as it was signed, through no fault of its own. Try again, but not for ever; says whether it
-    /// is tried again.
-    pub(super) fn retry(&mut self, signed: Signed, error: &RegistrarError) -> bool {
-        let is_tried_again = signed.signings < SIGNINGS;
-        if is_tried_again {
-            self.again.push((signed.queued, signed.signings));
-        } else {
-            self.answer(signed.queued, Err(error.clone()));
-        }
-        is_tried_again
     }
 }
 

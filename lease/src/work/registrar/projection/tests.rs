@@ -7,7 +7,7 @@ use super::proofs::Proofs;
 use super::*;
 use crate::work::event::{EventRecord, LeaseEvent as _};
 use crate::work::ledger::{Fault, Ledger as _, MemoryLedger, NewRecord};
-use crate::work::registrar::signing::tally;
+use crate::work::registrar::signer::tally;
 use crate::work::registrar::writer::tests::{forge, forged_issue, forged_revocation};
 use crate::work::registrar::{Lease, Registrar, ReleaseReason, Signer, signing};
 use crate::work::tick::ClockId;

@@ -132,3 +132,94 @@ fn ticks_do_not_fit(lease: &Lease) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::work::tick::ClockId;
+
+    const START: Tick = Tick::new(1, 10, ClockId([7; 16]));
+
+    fn lease() -> Lease {
+        Lease {
+            lease_id: "lease".to_owned(),
+            work_id: "work".to_owned(),
+            actor_id: "actor".to_owned(),
+            state: LeaseState::Active,
+            issued_at: 1,
+            expires_at: 2,
+            issued_at_tick: Some(START),
+            expires_at_tick: Some(Tick::new(2, 10, START.clock)),
+            registrar_signature: vec![1],
+            renewal_count: 0,
+            last_renewed_at: None,
+            release_reason: None,
+            revocation_reason: None,
+            terminated_at: None,
+            fencing_token: 1,
+            session_id: "s".into(),
+        }
+    }
+
+    fn restored(lease: Lease) -> Result<(), CheckpointError> {
+        LeaseReducerState::default().restore(lease, None)
+    }
+
+    #[test]
+    fn no_lease_is_restored_with_a_token_beyond_their_end() {
+        for fencing_token in [1 << 63, u64::MAX - 1, u64::MAX] {
+            let spoiled = Lease {
+                fencing_token,
+                ..lease()
+            };
+            assert!(restored(spoiled).is_err(), "{fencing_token}");
+        }
+    }
+
+    #[test]
+    fn no_lease_is_restored_that_no_events_may_say() {
+        restored(lease()).unwrap();
+        let long = || "x".repeat(129);
+        let spoilings: [fn(&mut Lease, String); 9] = [
+            |lease, long| lease.lease_id = long,
+            |lease, long| lease.work_id = long,
+            |lease, long| lease.actor_id = long,
+            |lease, _| lease.lease_id.clear(),
+            |lease, _| lease.registrar_signature.clear(),
+            |lease, _| lease.registrar_signature = vec![1; 513],
+            |lease, _| lease.expires_at_tick = lease.issued_at_tick,
+            |lease, _| lease.issued_at_tick = Some(Tick::new(1, 0, ClockId([7; 16]))),
+            |lease, long| {
+                lease.state = LeaseState::Revoked;
+                lease.terminated_at = Some(2);
+                lease.revocation_reason = Some(long);
+            },
+        ];
+        for (number, spoil) in spoilings.into_iter().enumerate() {
+            let mut spoiled = lease();
+            spoil(&mut spoiled, long());
+            assert!(restored(spoiled).is_err(), "{number}");
+        }
+    }
+
+    #[test]
+    fn no_conflict_or_closed_item_is_restored_that_no_event_may_say() {
+        let conflict = |work_id: &str, ids: usize, resolution: &str| {
+            LeaseReducerState::default().restore_conflict(LeaseConflict {
+                work_id: work_id.to_owned(),
+                conflicting_lease_ids: vec!["lease".to_owned(); ids],
+                resolution: resolution.to_owned(),
+                sequence: 1,
+            })
+        };
+        let long = "x".repeat(129);
+        conflict("work", 64, "").unwrap();
+        assert!(conflict("", 1, "").is_err());
+        assert!(conflict(&long, 1, "").is_err());
+        assert!(conflict("work", 65, "").is_err());
+        assert!(conflict("work", 1, &long).is_err());
+        let close = |work_id| LeaseReducerState::default().restore_closed(work_id, START);
+        close("work").unwrap();
+        assert!(close("").is_err() && close(&long).is_err());
+    }
+}

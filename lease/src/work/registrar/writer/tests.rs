@@ -11,7 +11,7 @@ use crate::work::clock::ManualClock;
 use crate::work::event::EventRecord;
 use crate::work::event::LeaseEvent as _;
 use crate::work::ledger::{Head, Ledger, LedgerError, MemoryLedger, NewRecord, RecordVerifier, Section};
-use crate::work::registrar::signing::tally;
+use crate::work::registrar::signer::tally;
 use crate::work::registrar::{LeaseChange, LeaseReducerState, LeaseState, Registrar, Signer, Viewer};
 
 const TTL: Duration = Duration::from_mins(1);
