@@ -1,9 +1,10 @@
 //! How a claim ends, and what the ledger says of it.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lease::{LeaseEvent, Registrar, ReleaseReason};
+use lease::{LeaseEvent, Registrar, RegistrarError, ReleaseReason, Signer};
 use lease_tests::faulty::FaultyLedger;
 use lease_tests::patience::eventually;
 
@@ -96,6 +97,43 @@ fn an_abandoned_request_leaves_nothing_claimed() {
     let next = jobs.try_claim("work", TTL);
     drop(hanging);
     drop(next.wait().unwrap());
+}
+
+#[test]
+fn a_request_abandoned_while_the_registrar_closes_leaves_nothing_claimed() {
+    type Ask = fn(&Registrar) -> Box<dyn Any>;
+    let asks: [Ask; 2] = [
+        |jobs| Box::new(jobs.try_claim("work", TTL)),
+        |jobs| Box::new(jobs.issue("work", TTL)),
+    ];
+    for ask in asks {
+        let (ledger, signer) = (FaultyLedger::default(), Signer::generate());
+        let open = || {
+            let builder = Registrar::builder().signer(signer.clone());
+            builder.on(Arc::new(ledger.clone())).unwrap()
+        };
+        let (ours, theirs) = (open(), open());
+        let is_leased = || theirs.query(|state| state.has_active_lease("work")).unwrap();
+        let hanging = ledger.hang_syncs();
+        let obtained = ask(&ours);
+        eventually("the issue", is_leased);
+        let closing = ours.close();
+        drop(obtained);
+        drop(hanging);
+        closing.wait().unwrap();
+        assert!(!is_leased());
+    }
+}
+
+#[test]
+fn whoever_gives_back_to_a_closed_registrar_is_told_so() {
+    let (jobs, _clock) = with_clock();
+    let claim = jobs.try_claim("work", TTL).wait().unwrap();
+    jobs.close().wait().unwrap();
+    let (told, is_told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || told.send(claim.release(ReleaseReason::Completed).wait()));
+    let refused = is_told.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert!(matches!(refused, Err(RegistrarError::Closed)), "{refused:?}");
 }
 
 #[test]

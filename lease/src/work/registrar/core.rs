@@ -53,8 +53,10 @@ pub(super) struct Queue {
     pub(super) commands: VecDeque<Queued>,
     /// The writer waits for something to do; else it looks here by itself, and need not be woken.
     pub(super) is_idle: bool,
-    /// No more commands are taken; the writer does what is queued and ends.
+    /// No more commands are taken but those that are owed; the writer does what is queued and ends.
     pub(super) is_closed: bool,
+    /// The writer takes nothing more at all.
+    pub(super) is_over: bool,
     /// How the writer has ended, once it has.
     pub(super) end: Option<Result<(), RegistrarError>>,
     /// Who waits for that.
@@ -138,7 +140,9 @@ impl Core {
             return;
         }
         let mut queue = lock(&self.queue);
-        if queue.is_closed {
+        // Whoever is answered while it closes may give back what he gets.
+        let is_taken = !queue.is_closed || queued.is_owed && !queue.is_over;
+        if !is_taken {
             drop(queue);
             queued.reply.answer(Err(RegistrarError::Closed));
             return;

@@ -51,7 +51,7 @@ pub(crate) fn run(core: &Core) {
         todo.extend(prompt);
         todo.extend(owed.due(is_closed));
         was_busy = !todo.is_empty();
-        if !was_busy && is_closed {
+        if !was_busy && is_closed && core.is_over() {
             break;
         }
         owed.add(core.work_off(todo, &mut lines, &mut holders));
@@ -81,7 +81,7 @@ struct Over<'a>(&'a Core);
 impl Drop for Over<'_> {
     fn drop(&mut self) {
         let mut queue = lock(&self.0.queue);
-        queue.is_closed = true;
+        (queue.is_closed, queue.is_over) = (true, true);
         queue.end.get_or_insert(Err(RegistrarError::Closed));
         let left = (mem::take(&mut queue.commands), mem::take(&mut queue.closers));
         drop(queue);
@@ -102,6 +102,13 @@ impl Core {
             }
         }
         (queue.commands.drain(..).collect(), queue.is_closed)
+    }
+
+    /// Whether nothing has come since the last round; then nothing comes any more.
+    fn is_over(&self) -> bool {
+        let mut queue = lock(&self.queue);
+        queue.is_over = queue.commands.is_empty();
+        queue.is_over
     }
 
     fn sleep<'a>(&self, mut queue: MutexGuard<'a, Queue>, nap: Option<Duration>) -> MutexGuard<'a, Queue> {
