@@ -113,23 +113,34 @@ fn text(name: &str, input: ParseStream<'_>) -> Result<Given<String>> {
 
 /// `(6, 16..=18)`
 fn ranges(input: ParseStream<'_>) -> Result<Vec<RangeInclusive<u32>>> {
+    const FORM: &str = "`reserved` takes field numbers, such as `reserved(6, 16..=18)`";
+    let number = |input: ParseStream<'_>| {
+        let written: LitInt = input.parse().map_err(|error| Error::new(error.span(), FORM))?;
+        let number = written.base10_parse::<u32>();
+        number.map_err(|_| Error::new(written.span(), format!("`{written}` is not a field number")))
+    };
     if !input.peek(syn::token::Paren) {
-        return Err(input.error("`reserved` takes field numbers, such as `reserved(6, 16..=18)`"));
+        return Err(input.error(FORM));
     }
     let content;
     parenthesized!(content in input);
     let mut ranges = Vec::new();
     while !content.is_empty() {
-        let first: u32 = content.parse::<LitInt>()?.base10_parse()?;
+        let (span, first) = (content.span(), number(&content)?);
         let last = if content.peek(Token![..=]) {
             content.parse::<Token![..=]>()?;
-            content.parse::<LitInt>()?.base10_parse()?
+            number(&content)?
         } else {
             first
         };
+        if last < first {
+            return Err(Error::new(span, format!("`{first}..={last}` reserves nothing")));
+        }
         ranges.push(first..=last);
         if !content.is_empty() {
-            content.parse::<Token![,]>()?;
+            content
+                .parse::<Token![,]>()
+                .map_err(|error| Error::new(error.span(), FORM))?;
         }
     }
     Ok(ranges)

@@ -151,6 +151,9 @@ fn tag_out_of_range(
 ) -> Option<u32> {
     let message = match given.value.base10_parse::<u32>() {
         Ok(0) => "tag 0 is not a field number; the first is 1".to_owned(),
+        Err(_) if given.value.base10_digits().starts_with('-') => {
+            format!("tag {} is not a field number; the first is 1", given.value)
+        }
         Ok(tag) if PROTOBUF_TAGS.contains(&tag) => {
             format!("tag {tag} is reserved: Protocol Buffers keeps 19000 to 19999 for itself")
         }
@@ -302,6 +305,7 @@ mod tests {
     fn tags_stay_where_protocol_buffers_can_write_them() {
         for (tag, told) in [
             ("0", "tag 0 is not a field number"),
+            ("-1", "tag -1 is not a field number"),
             ("536870912", "the largest is 536870911"),
             ("99999999999999999999", "the largest is 536870911"),
             ("19000", "keeps 19000 to 19999"),
@@ -368,6 +372,26 @@ mod tests {
             ),
             (
                 "#[event(kind = \"a\", tag = 1, reserved = 2)]",
+                "`reserved` takes field numbers",
+            ),
+            (
+                "#[event(kind = \"a\", tag = 1, reserved(4, 9..=5))]",
+                "`9..=5` reserves nothing",
+            ),
+            (
+                "#[event(kind = \"a\", tag = 1, reserved(-1))]",
+                "`-1` is not a field number",
+            ),
+            (
+                "#[event(kind = \"a\", tag = 1, reserved(1..=99999999999))]",
+                "`99999999999` is not a field number",
+            ),
+            (
+                "#[event(kind = \"a\", tag = 1, reserved(x))]",
+                "`reserved` takes field numbers",
+            ),
+            (
+                "#[event(kind = \"a\", tag = 1, reserved(5..9))]",
                 "`reserved` takes field numbers",
             ),
             ("#[event(kind = \"a\" tag = 1)]", "expected `,`"),
