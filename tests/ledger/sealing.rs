@@ -4,7 +4,11 @@ use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    process::Command,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
     time::Duration,
 };
@@ -276,6 +280,22 @@ fn a_file_that_is_a_link_or_has_a_second_name_is_refused() {
     assert!(matches!(ledger.read(0, 9), Err(LedgerError::Linked { path }) if path == file));
     fs::rename(&away, &file).unwrap();
     ledger.verify(&mut ()).unwrap();
+}
+
+/// Opening one would wait until somebody writes into it.
+#[test]
+fn nobody_waits_for_a_pipe_that_stands_in_place_of_a_file() {
+    let (path, _head, _root) = sealed();
+    let file = files(&path).remove(0);
+    fs::remove_file(&file).unwrap();
+    assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+    let (told, is_told) = mpsc::channel();
+    thread::spawn(move || told.send(SqliteLedger::open(&path).unwrap().read(0, 9)));
+    let refused = is_told.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert!(
+        matches!(&refused, Err(LedgerError::Linked { path }) if *path == file),
+        "{refused:?}"
+    );
 }
 
 #[test]

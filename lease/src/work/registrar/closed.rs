@@ -69,13 +69,22 @@ impl Closed {
         let first = match timebase {
             None => self.by_tick.first(),
             Some((clock, rate)) => {
-                // No tick of this timebase sorts behind the empty name of the next rate.
-                let next = (clock, rate.checked_add(1)?, 0, Arc::from(""));
-                self.by_tick.range(next..).next()
+                // No tick of this timebase sorts behind the empty name of the next one.
+                let (clock, rate) = match rate.checked_add(1) {
+                    Some(next) => (clock, next),
+                    None => (next_clock(clock)?, 0),
+                };
+                self.by_tick.range((clock, rate, 0, Arc::from(""))..).next()
             }
         };
         first.cloned()
     }
+}
+
+/// The clock id that sorts behind this one.
+fn next_clock(clock: ClockId) -> Option<ClockId> {
+    let next = u128::from_be_bytes(clock.0).checked_add(1)?;
+    Some(ClockId(next.to_be_bytes()))
 }
 
 impl PartialEq for Closed {
@@ -123,10 +132,15 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_rate_ends_the_walk() {
+    fn the_largest_rate_hides_no_later_clock_and_the_largest_clock_ends_the_walk() {
+        let namespace = |byte| ClockId(std::array::from_fn(|at| if at < 8 { 255 } else { byte }));
+        let here = namespace(255);
         let mut closed = Closed::default();
-        closed.close("work", Tick::new(5, u64::MAX, ClockId([255; 16])));
-        closed.forget_past(&Tick::new(5, RATE, ClockId([255; 16])));
-        assert!(closed.get("work").is_some());
+        closed.close("other namespace", Tick::new(5, u64::MAX, namespace(0)));
+        closed.close("past", Tick::new(5, RATE, here));
+        closed.close("other rate", Tick::new(5, u64::MAX, here));
+        closed.forget_past(&Tick::new(5, RATE, here));
+        let left: Vec<_> = closed.all().into_iter().map(|(work_id, _)| work_id).collect();
+        assert_eq!(left, ["other namespace", "other rate"]);
     }
 }
