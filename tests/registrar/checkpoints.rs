@@ -7,13 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-use lease::ledger::{
-    CheckpointTurn, Head, Ledger, LedgerError, MemoryLedger, NewRecord, RecordVerifier, Section, SqliteLedger,
-};
+use lease::ledger::{CheckpointTurn, Ledger, LedgerError, MemoryLedger, NewRecord, SqliteLedger};
 use lease::{
     ClockId, EventRecord, LeaseError, LeaseReducerState, LedgerEvent, ManualClock, Registrar,
     RegistrarBuilder, RegistrarError, ReleaseReason, Signer, helpers,
 };
+use lease_tests::delegate;
 use lease_tests::faulty::FaultyLedger;
 use lease_tests::patience::eventually;
 use tempfile::TempDir;
@@ -252,29 +251,7 @@ impl Watched {
 }
 
 impl Ledger for Watched {
-    fn head(&self) -> Result<Head, LedgerError> {
-        self.ledger.head()
-    }
-
-    fn read(&self, after: u64, limit: usize) -> Result<Vec<EventRecord>, LedgerError> {
-        self.ledger.read(after, limit)
-    }
-
-    fn enter(&self) -> Result<Box<dyn Section + '_>, LedgerError> {
-        self.ledger.enter()
-    }
-
-    fn sync(&self) -> Result<(), LedgerError> {
-        self.ledger.sync()
-    }
-
-    fn epoch(&self) -> Result<u32, LedgerError> {
-        self.ledger.epoch()
-    }
-
-    fn verify(&self, verifier: &mut dyn RecordVerifier) -> Result<Head, LedgerError> {
-        self.ledger.verify(verifier)
-    }
+    delegate!(ledger: head, read, enter, sync, epoch, verify);
 
     fn checkpoints(&self, name: &str) -> Result<Vec<u64>, LedgerError> {
         self.ledger.checkpoints(name)

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use lease::ledger::{Head, Ledger, LedgerError, MemoryLedger, NewRecord, RecordVerifier, Section};
+use lease::ledger::{Ledger, LedgerError, MemoryLedger, NewRecord, Section};
 use lease::{
     Durability, EventRecord, LeaseError, LeaseEvent as _, LedgerEvent, Registrar, RegistrarError,
     ReleaseReason, Signer, Viewer,
 };
+use lease_tests::delegate;
 use lease_tests::faulty::FaultyLedger;
 use lease_tests::patience::eventually;
 
@@ -321,30 +322,12 @@ struct Door {
 }
 
 impl Ledger for Door {
-    fn head(&self) -> Result<Head, LedgerError> {
-        self.ledger.head()
-    }
-
-    fn read(&self, after: u64, limit: usize) -> Result<Vec<EventRecord>, LedgerError> {
-        self.ledger.read(after, limit)
-    }
+    delegate!(ledger: head, read, sync, epoch, verify);
 
     fn enter(&self) -> Result<Box<dyn Section + '_>, LedgerError> {
         self.is_somebody_there.store(true, Ordering::SeqCst);
         drop(self.lock.lock().unwrap());
         self.ledger.enter()
-    }
-
-    fn sync(&self) -> Result<(), LedgerError> {
-        self.ledger.sync()
-    }
-
-    fn epoch(&self) -> Result<u32, LedgerError> {
-        self.ledger.epoch()
-    }
-
-    fn verify(&self, verifier: &mut dyn RecordVerifier) -> Result<Head, LedgerError> {
-        self.ledger.verify(verifier)
     }
 }
 

@@ -5,17 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lease::EventRecord;
-use lease::ledger::{Head, Ledger, LedgerError, MemoryLedger, NewRecord, RecordVerifier, Section};
+use lease::ledger::{Head, Ledger, LedgerError, MemoryLedger, NewRecord, Section};
 
 /// A ledger in memory with switches. Clones are the same ledger.
 #[derive(Clone, Debug, Default)]
 pub struct FaultyLedger {
+    ledger: Arc<MemoryLedger>,
     shared: Arc<Shared>,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
-    ledger: MemoryLedger,
     door: Mutex<()>,
     sync_door: Mutex<()>,
     refuses_to_append: AtomicBool,
@@ -99,8 +99,7 @@ impl FaultyLedger {
     ///
     /// Never: reading is what this ledger does well.
     pub fn records(&self) -> Vec<EventRecord> {
-        self.shared
-            .ledger
+        self.ledger
             .read(0, usize::MAX)
             .expect("a ledger in memory can be read")
     }
@@ -146,19 +145,13 @@ impl Section for FaultySection<'_> {
 }
 
 impl Ledger for FaultyLedger {
-    fn head(&self) -> Result<Head, LedgerError> {
-        self.shared.ledger.head()
-    }
-
-    fn read(&self, after: u64, limit: usize) -> Result<Vec<EventRecord>, LedgerError> {
-        self.shared.ledger.read(after, limit)
-    }
+    crate::delegate!(ledger: head, read, epoch, verify);
 
     fn enter(&self) -> Result<Box<dyn Section + '_>, LedgerError> {
         let door = self.shared.door();
         Ok(Box::new(FaultySection {
             shared: &self.shared,
-            section: self.shared.ledger.enter()?,
+            section: self.ledger.enter()?,
             _door: door,
         }))
     }
@@ -167,26 +160,18 @@ impl Ledger for FaultyLedger {
         if self.shared.refuses_to_sync.load(Ordering::SeqCst) {
             return Err(broken());
         }
-        let head = self.shared.ledger.head()?;
+        let head = self.ledger.head()?;
         drop(self.shared.sync_door());
-        self.shared.ledger.sync()?;
+        self.ledger.sync()?;
         self.shared.durable.fetch_max(head.sequence, Ordering::SeqCst);
         Ok(())
-    }
-
-    fn epoch(&self) -> Result<u32, LedgerError> {
-        self.shared.ledger.epoch()
-    }
-
-    fn verify(&self, verifier: &mut dyn RecordVerifier) -> Result<Head, LedgerError> {
-        self.shared.ledger.verify(verifier)
     }
 
     fn checkpoints(&self, name: &str) -> Result<Vec<u64>, LedgerError> {
         if self.shared.lists_no_checkpoints.load(Ordering::SeqCst) {
             return Err(broken());
         }
-        self.shared.ledger.checkpoints(name)
+        self.ledger.checkpoints(name)
     }
 
     fn load_checkpoint(&self, name: &str, sequence: u64) -> Result<Option<Vec<u8>>, LedgerError> {
@@ -196,10 +181,10 @@ impl Ledger for FaultyLedger {
         if self.shared.bad_checkpoint.load(Ordering::SeqCst) == sequence {
             return Err(broken());
         }
-        self.shared.ledger.load_checkpoint(name, sequence)
+        self.ledger.load_checkpoint(name, sequence)
     }
 
     fn save_checkpoint(&self, name: &str, sequence: u64, bytes: &[u8]) -> Result<(), LedgerError> {
-        self.shared.ledger.save_checkpoint(name, sequence, bytes)
+        self.ledger.save_checkpoint(name, sequence, bytes)
     }
 }

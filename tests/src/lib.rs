@@ -1,6 +1,7 @@
 //! Helpers that several areas share.
 
 pub mod bookkeeper;
+pub mod delegate;
 pub mod failing;
 pub mod faulty;
 pub mod generous;

@@ -3,8 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lease::EventRecord;
-use lease::ledger::{Head, Ledger, LedgerError, Liveness, MemoryLedger, RecordVerifier, Remains, Section};
+use lease::ledger::{Ledger, LedgerError, Liveness, MemoryLedger, Remains};
 
 /// One incarnation's view of a ledger in memory.
 #[derive(Clone, Debug)]
@@ -81,25 +80,7 @@ impl Drop for Body {
 }
 
 impl Ledger for MortalLedger {
-    fn head(&self) -> Result<Head, LedgerError> {
-        self.ledger.head()
-    }
-
-    fn read(&self, after: u64, limit: usize) -> Result<Vec<EventRecord>, LedgerError> {
-        self.ledger.read(after, limit)
-    }
-
-    fn enter(&self) -> Result<Box<dyn Section + '_>, LedgerError> {
-        self.ledger.enter()
-    }
-
-    fn sync(&self) -> Result<(), LedgerError> {
-        self.ledger.sync()
-    }
-
-    fn epoch(&self) -> Result<u32, LedgerError> {
-        self.ledger.epoch()
-    }
+    crate::delegate!(ledger: head, read, enter, sync, epoch, verify);
 
     fn incarnation(&self) -> Option<&str> {
         Some(&self.incarnation)
@@ -121,9 +102,5 @@ impl Ledger for MortalLedger {
 
     fn incarnations(&self) -> Result<Vec<String>, LedgerError> {
         Ok(self.graveyard().known.keys().cloned().collect())
-    }
-
-    fn verify(&self, verifier: &mut dyn RecordVerifier) -> Result<Head, LedgerError> {
-        self.ledger.verify(verifier)
     }
 }

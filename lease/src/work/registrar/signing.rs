@@ -1,6 +1,6 @@
 //! What is signed: an issue, a renewal, a revocation, a key, a head, a view.
 //!
-//! Ed25519 over canonical bytes that bind everything the event decides: lease id, work item, actor, both ends, rate,
+//! Canonical bytes that bind everything the event decides: lease id, work item, actor, both ends, rate,
 //! clock, renewal number. Each kind of event has a domain of its own, and every field is preceded by its length, so no
 //! two different statements have the same bytes. What signs them is in `signer`.
 //!
