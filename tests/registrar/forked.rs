@@ -164,6 +164,7 @@ fn a_forked_child_closes_nothing_of_a_view_that_its_parent_has_open() {
     let path = folder.path().join("jobs.lease");
     drop(Registrar::open(&path).unwrap());
     let database = path.join("ledger.db");
+    eventually("the registrar is gone", || opened(&database) == 0);
     let mut viewer = Some(Viewer::open(&path).unwrap());
     let before = opened(&database);
     assert!(before > 0);
