@@ -111,7 +111,8 @@ claim.release(ReleaseReason::Completed).wait()?;
 //!
 //! # Features
 //!
-//! `macros` (default), `work`, `sqlite` (adds `Registrar::open`; Linux), `serde`, `allocator-api2`, `tracing`, `metrics`.
+//! `macros` (default), `work` (registrar, ledger in memory, claims), `sqlite` (adds `Registrar::open`; Linux), `serde`
+//! (leases, ticks, heads, public keys and reports as data), `allocator-api2` (strategies as allocators), `tracing`, `metrics`.
 //! A feature only adds.
 
 #![deny(unsafe_code)]

@@ -97,10 +97,13 @@ fn a_lease_of_an_unknown_clock_is_left_alone_for_a_whole_term_since_its_last_sig
     let [theirs, ours] = each_by([&container, &host]);
     let lease = theirs.issue("work", TTL).wait().unwrap();
     let busy = |what: &str| {
-        let refused = ours.issue("work", TTL).wait();
-        assert!(
-            matches!(refused, Err(RegistrarError::Busy(_))),
-            "{what}: {refused:?}"
+        let Err(RegistrarError::Busy(busy)) = ours.issue("work", TTL).wait() else {
+            panic!("{what}");
+        };
+        let holder = theirs.actor();
+        assert_eq!(
+            busy.to_string(),
+            format!("work `work` is held by `{holder}` by a clock that cannot be compared with this one")
         );
     };
     busy("just seen");

@@ -14,14 +14,14 @@ pub trait RecordVerifier {
     ///
     /// # Errors
     ///
-    /// A [`Objection`] that names the first bad record.
+    /// An [`Objection`] that names the first bad record.
     fn check(&mut self, records: &[EventRecord]) -> Result<(), Objection>;
 
     /// All records were shown; the ledger ends here.
     ///
     /// # Errors
     ///
-    /// A [`Objection`] if something is missing.
+    /// An [`Objection`] if something is missing.
     fn finish(&mut self, head: &Head) -> Result<(), Objection> {
         let _ = head;
         Ok(())

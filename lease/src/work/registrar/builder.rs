@@ -149,6 +149,9 @@ impl RegistrarBuilder {
     /// Opens a registrar on any ledger. Without a [`signer`](Self::signer) it makes a new key, which only a ledger
     /// without records trusts.
     ///
+    /// Each call makes a registrar of its own, with a writer of its own: only [`open`](Self::open) shares. For a ledger in a
+    /// directory it wants a signer even where [`open`](Self::open) would find the key beside it.
+    ///
     /// # Errors
     ///
     /// [`RegistrarError::Ledger`] when the ledger cannot be used; when it has records, [`RegistrarError::SignerNeeded`]

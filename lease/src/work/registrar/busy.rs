@@ -69,8 +69,13 @@ impl fmt::Display for Busy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "work `{}` is ", self.work_id)?;
         match &self.holder {
-            Some(holder) => write!(f, "held by `{holder}` for another {:?}", self.remaining),
-            None => write!(f, "closed for another {:?}", self.remaining),
+            Some(holder) => write!(f, "held by `{holder}`")?,
+            None => f.write_str("closed")?,
+        }
+        if self.remaining.is_zero() {
+            f.write_str(" by a clock that cannot be compared with this one")
+        } else {
+            write!(f, " for another {:?}", self.remaining)
         }
     }
 }

@@ -23,14 +23,15 @@ pub enum RegistrarError {
     /// The ledger could not be read or written.
     #[error(transparent)]
     Ledger(Arc<LedgerError>),
-    /// It is in the ledger, but the ledger could not be synced: a power cut may take it back.
+    /// It is in the ledger, but the ledger could not be synced: a power cut may take it back. A lease that was issued so
+    /// is given back.
     #[error("the command was written, but whether it would survive a power cut is unknown")]
     OutcomeUnknown(#[source] Arc<LedgerError>),
     /// A user's event cannot be written down.
     #[error(transparent)]
     Event(Arc<EventError>),
     /// The lease changed twice while the command was being signed.
-    #[error("the lease `{lease_id}` changed while the command was being signed")]
+    #[error("the lease `{lease_id}` changed again and again while the command was being signed: try again")]
     Superseded {
         /// The lease.
         lease_id: String,

@@ -24,6 +24,11 @@ use crate::work::tick::Tick;
 /// acknowledged has reached the disk, where the ledger is on one, except renewals, which need not; with
 /// [`Durability::Buffered`](crate::Durability::Buffered) none need to.
 ///
+/// Beside what each command says of its errors, all can be refused with [`RegistrarError::Ledger`] when the ledger cannot
+/// be used, [`RegistrarError::OutcomeUnknown`] when it could not be synced, [`RegistrarError::SignerUntrusted`] and
+/// [`RegistrarError::NewerRules`] when this registrar may only read, and [`RegistrarError::Closed`] once it is
+/// [closed](Self::close).
+///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use lease::{ClaimError, Registrar, ReleaseReason};
@@ -79,10 +84,26 @@ impl Registrar {
     /// A process that was forked from one that has it open, or was opening it, must not use it, and is told so
     /// ([`Forked`](crate::ledger::LedgerError::Forked)): fork before opening, or let the child become another program.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use lease::Registrar;
+    ///
+    /// # let root = std::env::temp_dir().join(format!("lease-doc-open-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&root)?;
+    /// let jobs = Registrar::open(root.join("jobs.lease"))?;
+    /// let also = Registrar::open(root.join("jobs.lease"))?;
+    /// assert_eq!(jobs.actor(), also.actor());
+    /// # jobs.close().wait()?;
+    /// # drop((jobs, also));
+    /// # std::fs::remove_dir_all(&root)?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`RegistrarError::Ledger`] when the directory is no ledger or cannot be used, [`RegistrarError::SignerMissing`]
-    /// when its key is gone, [`RegistrarError::KeyExposed`] when others can read it.
+    /// when its key is gone, [`RegistrarError::KeyExposed`] when others can read it, [`RegistrarError::SignerUntrusted`]
+    /// when the ledger does not trust it, [`RegistrarError::Thread`] when the system has no thread to spare.
     #[cfg(feature = "sqlite")]
     pub fn open(path: impl AsRef<std::path::Path>) -> Result<Self, RegistrarError> {
         Self::builder().open(path)
@@ -102,6 +123,14 @@ impl Registrar {
     }
 
     /// A registrar with a clock, a key, an actor or a ledger of your own.
+    ///
+    /// ```
+    /// use lease::{ManualClock, Registrar};
+    ///
+    /// let jobs = Registrar::builder().actor("worker-1").clock(ManualClock::new()).in_memory()?;
+    /// assert_eq!(jobs.actor(), "worker-1");
+    /// # Ok::<(), lease::RegistrarError>(())
+    /// ```
     pub fn builder() -> RegistrarBuilder {
         RegistrarBuilder::default()
     }

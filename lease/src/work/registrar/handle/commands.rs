@@ -12,6 +12,7 @@ use crate::work::registrar::{
     ReleaseReason, Signer,
 };
 
+/// Commands.
 impl Registrar {
     /// Issues a lease on `work` to this handle's actor, without the guard that a claim is: it ends after `ttl` unless
     /// it is renewed.
@@ -45,7 +46,7 @@ impl Registrar {
     /// # Errors
     ///
     /// [`LeaseError::LeaseNotFound`], [`LeaseError::LeaseAlreadyTerminal`], [`LeaseError::LeaseExpired`] when its end
-    /// has come, [`LeaseError::RenewalDoesNotExtend`].
+    /// has come, [`LeaseError::RenewalDoesNotExtend`], [`LeaseError::InvalidTickTiming`] for a lease of another clock.
     pub fn renew(&self, lease_id: impl Into<String>, ttl: Duration) -> Completion<Lease> {
         let request = Request::Renew {
             lease_id: lease_id.into(),
@@ -221,7 +222,7 @@ impl Registrar {
     /// Takes no more commands, does what is queued, among it what dropped claims left, and syncs, whatever the
     /// [`Durability`](crate::Durability). Whoever calls it again is told the same.
     ///
-    /// This closes the registrar for all its handles. Claims that are still held are not renewed any more; release or
+    /// This closes the registrar for all its handles; opening the ledger again makes another one. Claims that are still held are not renewed any more; release or
     /// drop them before.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use crate::work::registrar::{
     LeaseError, LeaseReducerState, PublicKey, Registrar, RegistrarError, SignedHead, audit,
 };
 
+/// Questions, and upkeep.
 impl Registrar {
     /// Who this handle acts as: by default `host/pid/random`, so that two processes never pass for one another.
     pub fn actor(&self) -> &str {
