@@ -111,9 +111,17 @@ claim.release(ReleaseReason::Completed).wait()?;
 //!
 //! # Features
 //!
-//! `macros` (default), `work` (registrar, ledger in memory, claims), `sqlite` (adds `Registrar::open`; Linux), `serde`
-//! (leases, ticks, heads, public keys and reports as data), `allocator-api2` (strategies as allocators), `tracing`, `metrics`.
 //! A feature only adds.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `macros` (default) | `#[leased]`, `lease_scope!`, `#[derive(LeaseEvent)]` |
+//! | `work` | events, reducers, the registrar with its ledger in memory, claims |
+//! | `sqlite` | `work`, and the ledger on disk: `Registrar::open` (Linux) |
+//! | `serde` | leases, ticks, heads, public keys, contracts and reports as data |
+//! | `allocator-api2` | strategies as allocators |
+//! | `tracing` | events under the target `lease`: a record that was appended (debug), a claim that was lost, memory that its owner freed because nobody had (warnings) |
+//! | `metrics` | the counters `lease_records_total`, by `type`, of the records that this process appended, and `lease_claims_lost_total` |
 
 #![deny(unsafe_code)]
 

@@ -56,7 +56,7 @@ impl ClaimBuilder {
         self
     }
 
-    /// Gives the lease this id instead of a new one; no lease of the ledger may ever have had it.
+    /// Gives the lease this id, of 1 to 128 bytes, instead of a new one; no lease of the ledger may ever have had it.
     pub fn lease_id(mut self, lease_id: impl Into<String>) -> Self {
         self.lease_id = Some(lease_id.into());
         self
@@ -93,7 +93,8 @@ impl ClaimBuilder {
     ///
     /// [`ClaimError::Busy`] when somebody else holds the work item, or it is closed; [`ClaimError::Lost`] when the
     /// ledger took so long that the claim was over before it began; [`ClaimError::Registrar`] for ids that are not 1 to
-    /// 128 bytes long, a time-to-live under a second, and when the ledger cannot be used.
+    /// 128 bytes long, a [lease id](Self::lease_id) that was used before, a time-to-live under a second, and with what
+    /// [every command](Registrar) may be refused with.
     pub fn acquire(self) -> Completion<Claim, ClaimError> {
         let Some(registrar) = self.registrar else {
             return Completion::ready(Err(ClaimError::NoRegistrar));
