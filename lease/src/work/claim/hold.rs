@@ -1,9 +1,9 @@
 //! What a claim, its renewals and its watchers share: until when the claim can be trusted.
 //!
 //! Invariants: in a process that was forked from the holder's it is never held, and nothing there takes the lock, which
-//! may have been taken at the fork by a thread that is not there; whether the claim is held is computed from the clock each time, never remembered; the end is only moved
-//! under the lock, and only while the old end still holds by the clock read under the same lock, so a claim that was
-//! once seen lost stays lost.
+//! may have been taken at the fork by a thread that is not there; whether the claim is held is computed from the clock
+//! each time, never remembered; the end is only moved under the lock, and only while the old end still holds by the clock
+//! read under the same lock, so a claim that was once seen lost stays lost.
 
 use std::collections::HashMap;
 use std::task::Waker;
