@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use lease::{ManualClock, Registrar, ReleaseReason};
+use lease::{Clock as _, ManualClock, Registrar, ReleaseReason};
 
 use crate::setup::{TTL, with_clock};
 
@@ -72,4 +72,36 @@ fn a_claim_may_last_as_long_as_can_be_said() {
         claim.release(ReleaseReason::Completed).wait().unwrap();
         drop(jobs.try_claim("work", ttl).wait().unwrap());
     }
+}
+
+#[test]
+fn a_claim_at_the_end_of_the_clock_is_given_up_50_ms_before_it() {
+    let (jobs, clock) = with_clock();
+    let (now, left) = (clock.tick().value, Duration::from_millis(500));
+    clock.advance(Duration::from_nanos(u64::MAX - now).saturating_sub(left));
+    clock.set_wall(1);
+    let claim = jobs.try_claim("work", Duration::from_secs(1)).wait().unwrap();
+    assert_eq!(claim.remaining(), Duration::from_millis(450));
+    clock.advance(left);
+    assert!(!claim.is_held());
+}
+
+#[test]
+fn whoever_waits_for_the_loss_leaves_one_waker_however_often_he_asks_and_takes_it_along() {
+    struct Silent;
+    impl Wake for Silent {
+        fn wake(self: Arc<Self>) {}
+    }
+    let (jobs, _clock) = with_clock();
+    let claim = jobs.try_claim("work", TTL).wait().unwrap();
+    let silent = Arc::new(Silent);
+    let waker = Waker::from(Arc::clone(&silent));
+    let mut lost = Box::pin(claim.lost());
+    for _ in 0..10 {
+        let polled = lost.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+    }
+    assert_eq!(Arc::strong_count(&silent), 3);
+    drop(lost);
+    assert_eq!(Arc::strong_count(&silent), 2);
 }

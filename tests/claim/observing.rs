@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use lease::{ManualClock, Registrar, ReleaseReason};
+use lease::{LeaseEvent, ManualClock, Registrar, ReleaseReason};
 use metrics::{Counter, CounterFn, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
 /// Counters by name and labels.
@@ -45,6 +45,8 @@ impl Recorder for Counters {
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        let is_hostile = key.labels().any(|label| label.value() == "hostile.event");
+        assert!(!is_hostile, "on purpose");
         Counter::from_arc(Arc::clone(self.0.lock().unwrap().entry(key.clone()).or_default()))
     }
 
@@ -55,6 +57,13 @@ impl Recorder for Counters {
     fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
         Histogram::noop()
     }
+}
+
+#[derive(LeaseEvent)]
+#[event(namespace = "hostile")]
+enum Hostile {
+    #[event(kind = "event", tag = 1)]
+    Event,
 }
 
 /// One test, because a process has one recorder: other tests of this program only add to what it counts.
@@ -82,4 +91,8 @@ fn records_and_lost_claims_are_counted() {
     jobs.revoke_work("lost", "taken back by a test").wait().unwrap();
     hears.recv_timeout(Duration::from_secs(30)).unwrap();
     assert!(counters.value("lease_claims_lost_total", None) > lost_before);
+
+    // A recorder that panics keeps nobody from his answer.
+    jobs.record(&Hostile::Event).wait().unwrap();
+    drop(jobs.try_claim("next", Duration::from_secs(10)).wait().unwrap());
 }

@@ -244,3 +244,43 @@ fn saturating_sub(tick: Tick, duration: Duration) -> Tick {
         ..tick
     }
 }
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use super::*;
+    use crate::work::clock::{Clock as _, ManualClock};
+
+    const TTL: Duration = Duration::from_secs(30);
+
+    fn hold(at_most: Option<Duration>) -> (Hold, ManualClock) {
+        let clock = ManualClock::new();
+        let registrar = Registrar::builder().clock(clock.clone()).in_memory().unwrap();
+        let lease = registrar.issue("work", TTL).wait().unwrap();
+        let token = FencingToken::new(lease.fencing_token, [0; 32]);
+        (Hold::new(registrar, lease, token, TTL, at_most), clock)
+    }
+
+    #[test]
+    fn nobody_asks_for_a_term_beyond_the_last() {
+        let (hold, clock) = hold(Some(TTL));
+        clock.advance(TTL / 2);
+        assert!(matches!(hold.due(), Due::Later(tick) if clock.tick().until(&tick) == hold.remaining()));
+        let (hold, clock) = self::hold(None);
+        clock.advance(TTL / 2);
+        assert!(matches!(hold.due(), Due::Renew { .. }));
+        // Not twice before there is an answer.
+        assert!(matches!(hold.due(), Due::Later(_)));
+    }
+
+    #[test]
+    fn whoever_cannot_extend_a_lease_asks_no_sooner_than_after_a_pause() {
+        let (hold, clock) = hold(None);
+        clock.advance(TTL / 2);
+        let pause = Duration::from_secs(1);
+        hold.correct(hold.lease(), pause);
+        assert!(matches!(hold.due(), Due::Later(tick) if clock.tick().until(&tick) == Some(pause)));
+        hold.retry_after(pause * 2);
+        assert!(matches!(hold.due(), Due::Later(tick) if clock.tick().until(&tick) == Some(pause * 2)));
+    }
+}

@@ -5,6 +5,7 @@
 //! a moment after the last claim.
 
 use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
@@ -88,7 +89,6 @@ impl Renewer {
 
     /// Keeps it no longer: it was given back.
     pub(crate) fn let_go(&self, hold: &Hold) {
-        hold.registrar.core().unwatch(&hold.issued.lease_id);
         let removed = lock(&self.timetable).remove(&hold.issued.lease_id);
         drop(removed);
     }
@@ -217,18 +217,20 @@ fn lose(hold: &Hold) {
 pub(crate) fn run_apart(callback: Callback) {
     let callback = Arc::new(Mutex::new(Some(callback)));
     let theirs = Arc::clone(&callback);
-    let run = move |callback: &Mutex<Option<Callback>>| {
-        let callback = lock(callback).take();
-        if let Some(callback) = callback {
-            callback();
-        }
-    };
     let spawned = thread::Builder::new()
         .name("lease-lost".to_owned())
-        .spawn(move || run(&theirs));
+        .spawn(move || run_once(&theirs));
     if spawned.is_err() {
         // Without a thread to spare a delay is better than silence.
-        run(&callback);
+        run_once(&callback);
+    }
+}
+
+/// Runs it, maybe on a thread that serves others too: one that panics has said so on standard error.
+fn run_once(callback: &Mutex<Option<Callback>>) {
+    let callback = lock(callback).take();
+    if let Some(callback) = callback {
+        let _ = catch_unwind(AssertUnwindSafe(callback));
     }
 }
 
@@ -241,5 +243,43 @@ impl Wake for Jumps {
             drop(lock(&renewer.timetable));
             renewer.changed.notify_one();
         }
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::work::clock::ManualClock;
+
+    #[track_caller]
+    fn eventually(mut is_true: impl FnMut() -> bool) {
+        let begun = Instant::now();
+        while !is_true() {
+            assert!(begun.elapsed() < Duration::from_secs(20), "it never happened");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn the_thread_ends_after_the_last_claim_and_begins_again_with_the_next() {
+        let (clock, ttl) = (ManualClock::new(), Duration::from_secs(30));
+        let registrar = Registrar::builder().clock(clock.clone()).in_memory().unwrap();
+        let renewer = Renewer::of(&registrar);
+        for _ in 0..2 {
+            let claim = registrar.try_claim("work", ttl).wait().unwrap();
+            clock.advance(ttl / 2);
+            eventually(|| claim.lease().renewal_count == 1);
+            drop(claim);
+            assert!(lock(&renewer.timetable).times.is_empty());
+            eventually(|| !lock(&renewer.timetable).is_running);
+        }
+    }
+
+    #[test]
+    fn a_callback_that_panics_harms_nobody_where_it_is_run() {
+        run_once(&Mutex::new(Some(Box::new(|| panic!("on purpose")))));
     }
 }

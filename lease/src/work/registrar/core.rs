@@ -273,10 +273,6 @@ impl Core {
         lock(&self.endings).insert(lease_id.to_owned(), ending);
     }
 
-    pub(crate) fn unwatch(&self, lease_id: &str) {
-        lock(&self.endings).remove(lease_id);
-    }
-
     /// Tells those who watch these leases.
     pub(crate) fn announce(&self, ended: Vec<String>) {
         for lease_id in ended {
