@@ -2,6 +2,8 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use lease::{LeaseEvent, Registrar, RegistrarError, ReleaseReason, Signer};
@@ -63,6 +65,26 @@ fn a_release_happens_even_if_nobody_waits_for_it() {
         })
         .unwrap();
     assert_eq!(reasons[0], ReleaseReason::Completed);
+}
+
+/// A claim that is dropped makes way for whoever asks; one that was released has said all there is to say.
+#[test]
+fn a_claim_that_was_released_is_not_dropped_past_whoever_asked_before() {
+    let ledger = FaultyLedger::default();
+    let jobs = Registrar::builder().on(Arc::new(ledger.clone())).unwrap();
+    let claim = jobs.try_claim("work", TTL).wait().unwrap();
+    let lease_id = claim.lease().lease_id;
+    let hanging = ledger.hang();
+    let other = jobs.issue("other", TTL);
+    // The writer stands in front of the section; what comes now is queued.
+    std::thread::sleep(Duration::from_millis(50));
+    let next = jobs.try_claim("work", TTL);
+    let released = claim.release(ReleaseReason::Completed);
+    drop(hanging);
+    released.wait().unwrap();
+    let reason = jobs.query(|state| state.get(&lease_id).unwrap().release_reason);
+    assert_eq!(reason.unwrap(), Some(ReleaseReason::Completed));
+    drop((other, next));
 }
 
 #[test]
@@ -142,15 +164,29 @@ fn a_claim_that_is_given_back_is_not_lost() {
     let claim = jobs.try_claim("work", TTL).wait().unwrap();
     let (told, is_told) = std::sync::mpsc::channel();
     claim.on_lost(move || told.send(()).unwrap());
-    let lost = claim.lost();
     claim.release(ReleaseReason::Completed).wait().unwrap();
     clock.advance(TTL);
     assert!(is_told.recv().is_err(), "the callback was called, or kept");
-    // Whoever awaits the loss waits no longer for what cannot come.
-    tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap()
-        .block_on(lost);
+}
+
+#[test]
+fn whoever_awaits_the_loss_of_a_claim_that_is_given_back_waits_no_longer() {
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+    let (jobs, _clock) = with_clock();
+    let claim = jobs.try_claim("work", TTL).wait().unwrap();
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut lost = Box::pin(claim.lost());
+    let mut poll = || lost.as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(poll().is_pending());
+    drop(claim);
+    assert!(woken.0.load(Ordering::SeqCst) && poll().is_ready());
 }
 
 #[derive(LeaseEvent)]

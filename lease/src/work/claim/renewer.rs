@@ -77,12 +77,10 @@ impl Renewer {
         );
         timetable.put(Arc::clone(hold));
         drop(timetable);
-        if hold.registrar.core().is_active(&hold.issued.lease_id) {
-            self.changed.notify_one();
-        } else {
+        self.changed.notify_one();
+        if !hold.registrar.core().is_active(&hold.issued.lease_id) {
             // Whoever ended it before it was watched has told nobody.
             hold.end();
-            self.look_at(hold);
         }
         Ok(())
     }
