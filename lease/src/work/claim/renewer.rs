@@ -78,9 +78,10 @@ impl Renewer {
         timetable.put(Arc::clone(hold));
         drop(timetable);
         self.changed.notify_one();
-        if !hold.registrar.core().is_active(&hold.issued.lease_id) {
+        let (core, lease_id) = (hold.registrar.core(), &hold.issued.lease_id);
+        if !core.is_active(lease_id) {
             // Whoever ended it before it was watched has told nobody.
-            hold.end();
+            core.announce(vec![lease_id.clone()]);
         }
         Ok(())
     }
