@@ -77,3 +77,39 @@ impl<V: Copy> Table<V> {
 
 /// A table from text to slot.
 pub(super) type Keys = Table<Key>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_one_hash_are_told_apart() {
+        let (hash, mut table) = (Hash(7), Table::default());
+        for value in [1, 2, 3] {
+            table.insert(hash, value);
+        }
+        *table.find_mut(hash, |value| value == 2).unwrap() = 9;
+        table.remove(hash, |value| value == 3);
+        table.remove(hash, |value| value == 4);
+        let left: Vec<_> = [1, 2, 3, 9]
+            .into_iter()
+            .filter(|sought| table.find(hash, |value| value == *sought) == Some(*sought))
+            .collect();
+        assert_eq!(left, [1, 9]);
+        assert_eq!(table.find(Hash(8), |_| true), None);
+        assert!(table.find_mut(Hash(8), |_| true).is_none());
+        table.remove(Hash(8), |_| true);
+        assert!(table.find(hash, |_| true).is_some());
+    }
+
+    #[test]
+    fn a_table_that_grows_keeps_every_value() {
+        let mut table = Table::default();
+        for value in 0..10_000 {
+            table.insert(Hash(value / 2), value);
+        }
+        for value in 0..10_000 {
+            assert_eq!(table.find(Hash(value / 2), |found| found == value), Some(value));
+        }
+    }
+}

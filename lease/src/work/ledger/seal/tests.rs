@@ -138,6 +138,24 @@ fn another_run_and_a_newer_format_are_told_apart() {
 }
 
 #[test]
+fn a_statement_longer_than_any_can_be_is_refused() {
+    let entries = chain(1);
+    let open = |length| {
+        let (bytes, run) = sealed(&entries, 0, &vec![7; length]);
+        Reader::open(&*bytes, run).map(drop)
+    };
+    open(MAX_STATEMENT).unwrap();
+    let refused = open(MAX_STATEMENT + 1);
+    assert!(
+        matches!(
+            &refused,
+            Err(ReadError::Seal(SealFault::Damaged { reason })) if reason.contains("too long")
+        ),
+        "{refused:?}"
+    );
+}
+
+#[test]
 fn a_run_that_no_ledger_has_is_refused() {
     let (mut bytes, mut run) = sealed(&chain(40), 0, b"");
     for (first, last) in [(10, 3), (0, 40), (0, u64::MAX), (5, 0), (u64::MAX - 3, u64::MAX)] {
@@ -224,6 +242,44 @@ fn a_block_longer_than_its_records_can_be_is_refused() {
     let more = usize::try_from(block::LONGEST - length).unwrap();
     Reader::open(&*with_index(&bytes, &[], more), run).unwrap();
     is_out_of_order(&with_index(&bytes, &[], more + 1), run);
+}
+
+/// The column in which a block of this entry, changed so, cannot be read.
+fn unreadable(entry: &Entry, change: impl FnOnce(&mut Vec<u8>)) -> Option<&'static str> {
+    let mut bytes = Vec::new();
+    block::encode(std::slice::from_ref(entry), &mut bytes);
+    change(&mut bytes);
+    let decoded = block::decode(&bytes, 1, [0; 32], 1);
+    decoded.err().map(|unreadable| unreadable.column)
+}
+
+#[test]
+fn what_is_longer_than_it_can_be_is_not_read() {
+    let with = |change: fn(&mut Entry)| {
+        let mut entry = chain(1).remove(0);
+        change(&mut entry);
+        unreadable(&entry, |_| {})
+    };
+    let too_long = with(|entry| entry.record.event_type = "t".repeat(MAX_TEXT + 1));
+    assert_eq!(too_long, Some("event_type"));
+    let too_long = with(|entry| entry.record.payload = vec![7; MAX_PAYLOAD + 1]);
+    assert_eq!(too_long, Some("payload"));
+    let too_long = with(|entry| entry.unique_key = Some("k".repeat(MAX_TEXT + 1)));
+    assert_eq!(too_long, Some("unique_key"));
+}
+
+#[test]
+fn a_number_beyond_64_bits_and_bytes_behind_the_last_record_are_not_read() {
+    let mut entry = chain(1).remove(0);
+    // The longest difference: nine times 0xFF, and one bit.
+    entry.record.wall = 1 << 63;
+    assert_eq!(unreadable(&entry, |_| {}), None);
+    let beyond = |bytes: &mut Vec<u8>| {
+        let at = bytes.windows(10).position(|ten| ten[..9] == [0xFF; 9]).unwrap();
+        bytes[at + 9] = 2;
+    };
+    assert_eq!(unreadable(&entry, beyond), Some("wall"));
+    assert_eq!(unreadable(&entry, |bytes| bytes.push(0)), Some("hash"));
 }
 
 #[test]
