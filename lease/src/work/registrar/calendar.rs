@@ -158,11 +158,8 @@ impl Calendar {
         };
         self.by_start.insert(start, number);
         if self.last == NONE || self.bucket(self.last).start < start {
-            let before = std::mem::replace(&mut self.last, number);
-            if before != NONE && self.bucket(before).len == 0 {
-                self.by_start.remove(&self.buckets[before as usize].start);
-                self.vacant.push(before);
-            }
+            // The one before is not empty, or it would have taken what this one is for.
+            self.last = number;
         }
         number
     }
@@ -209,11 +206,12 @@ impl Calendar {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::work::registrar::{Lease, LeaseState};
 
-    fn slot(token: u64, expires_at: u64) -> Slot {
+    /// A slot with an active lease, and nothing else to say.
+    pub(in super::super) fn slot(token: u64, expires_at: u64) -> Slot {
         let lease = Lease {
             lease_id: String::new(),
             work_id: String::new(),
@@ -305,6 +303,33 @@ mod tests {
             );
         }
         assert!(calendar.by_start.len() < 2_000 / BUCKET * 4);
+    }
+
+    /// It would be sorted anew for each that enters.
+    #[test]
+    fn a_bucket_that_came_to_have_one_end_is_one_for_it_alone() {
+        let mut slab = Slab::default();
+        let mut calendar = Calendar::new(End::Judged);
+        let keys: Vec<_> = [3, 9]
+            .into_iter()
+            .chain([7; 200])
+            .zip(0..)
+            .map(|(end, token)| slab.insert(slot(token, end)))
+            .collect();
+        for key in &keys[..3] {
+            calendar.enter(&mut slab, *key);
+        }
+        for key in &keys[..2] {
+            calendar.leave(&mut slab, *key);
+        }
+        for key in &keys[3..] {
+            calendar.enter(&mut slab, *key);
+        }
+        let [bucket] = &calendar.buckets[..] else {
+            panic!("{:?}", calendar.buckets)
+        };
+        assert_eq!((bucket.start, bucket.latest, bucket.len), (7, 7, 200));
+        assert_eq!(calendar.by_start.keys().collect::<Vec<_>>(), [&7]);
     }
 
     #[test]

@@ -200,3 +200,42 @@ impl IndexMut<Key> for Slab {
             .expect("indexes name slots that are taken")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::work::registrar::calendar::tests::slot;
+
+    #[test]
+    fn a_slot_that_was_left_is_taken_again() {
+        let mut slab = Slab::default();
+        let kept = slab.insert(slot(1, 1));
+        for token in 2..1_000 {
+            let key = slab.insert(slot(token, 1));
+            assert_eq!(slab.len(), 2);
+            assert_eq!(slab.remove(key).unwrap().fencing_token, token);
+            assert!(slab.remove(key).is_none());
+        }
+        assert_eq!(slab[kept].lease.fencing_token, 1);
+        assert_eq!((slab.len(), slab.pages.len(), slab.pages[0].len()), (1, 1, 2));
+    }
+
+    #[test]
+    fn whoever_leaves_a_chain_leaves_the_others_in_order() {
+        for gone in 0..3 {
+            let (mut slab, mut chain) = (Slab::default(), Chain::EMPTY);
+            let mut keys: Vec<_> = (0..3).map(|token| slab.insert(slot(token, 1))).collect();
+            for key in &keys {
+                slab.append(&mut chain, Chained::Active, *key);
+            }
+            slab.unlink(&mut chain, Chained::Active, keys.remove(gone));
+            keys.push(slab.insert(slot(9, 1)));
+            slab.append(&mut chain, Chained::Active, keys[2]);
+            assert_eq!(slab.keys(chain, Chained::Active).collect::<Vec<_>>(), keys);
+            for key in keys {
+                slab.unlink(&mut chain, Chained::Active, key);
+            }
+            assert!(chain.is_empty() && slab.keys(chain, Chained::Active).next().is_none());
+        }
+    }
+}
