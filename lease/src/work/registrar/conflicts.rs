@@ -79,3 +79,27 @@ impl PartialEq for Conflicts {
         self.all().eq(other.all())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_items_without_conflicts_are_forgotten_too() {
+        let mut conflicts = Conflicts::default();
+        for number in 0..IN_ALL as u64 + 9 {
+            conflicts.push(LeaseConflict {
+                work_id: format!("work-{number}"),
+                conflicting_lease_ids: Vec::new(),
+                resolution: String::new(),
+                sequence: number,
+            });
+        }
+        assert_eq!(
+            (conflicts.all().len(), conflicts.ages_by_work.len()),
+            (IN_ALL, IN_ALL)
+        );
+        assert_eq!(conflicts.of_work("work-8").count(), 0);
+        assert_eq!(conflicts.of_work("work-9").count(), 1);
+    }
+}
