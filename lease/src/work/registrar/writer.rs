@@ -51,7 +51,7 @@ pub(crate) fn run(core: &Core) {
         todo.extend(prompt);
         todo.extend(owed.due(is_closed));
         was_busy = !todo.is_empty();
-        if !was_busy && is_closed && core.is_over() {
+        if !was_busy && is_closed && core.take_no_more() {
             break;
         }
         owed.add(core.work_off(todo, &mut lines, &mut holders));
@@ -104,8 +104,8 @@ impl Core {
         (queue.commands.drain(..).collect(), queue.is_closed)
     }
 
-    /// Whether nothing has come since the last round; then nothing comes any more.
-    fn is_over(&self) -> bool {
+    /// Takes nothing more from now on, if nothing has come since the last round; says whether that is so.
+    fn take_no_more(&self) -> bool {
         let mut queue = lock(&self.queue);
         queue.is_over = queue.commands.is_empty();
         queue.is_over

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use super::*;
 use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, Mutex, thread};
 use crate::work::clock::ManualClock;
 use crate::work::event::EventRecord;
 use crate::work::event::LeaseEvent as _;
 use crate::work::ledger::{Head, Ledger, LedgerError, MemoryLedger, NewRecord, RecordVerifier, Section};
+use crate::work::registrar::reply::Callback;
 use crate::work::registrar::signer::tally;
 use crate::work::registrar::{LeaseChange, LeaseReducerState, LeaseState, Registrar, Signer, Viewer};
 
@@ -471,4 +472,19 @@ fn a_record_from_the_future_moves_no_clock() {
             .unwrap()
     );
     assert_all_agree(&watched, &registrar, 2);
+}
+
+#[test]
+fn the_queue_is_not_over_while_something_is_in_it() {
+    let registrar = Registrar::in_memory().unwrap();
+    let core = registrar.core();
+    while !lock(&core.queue).is_idle {
+        thread::yield_now();
+    }
+    // Put there without a word, so that the writer goes on sleeping.
+    let queued = Queued::new(Request::ExpireDue, false, Box::new(Callback(drop)));
+    lock(&core.queue).commands.push_back(queued);
+    assert!(!core.take_no_more());
+    lock(&core.queue).commands.clear();
+    assert!(core.take_no_more() && lock(&core.queue).is_over);
 }
