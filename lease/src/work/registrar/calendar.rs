@@ -206,32 +206,9 @@ impl Calendar {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-    use crate::work::registrar::{Lease, LeaseState};
-
-    /// A slot with an active lease, and nothing else to say.
-    pub(in super::super) fn slot(token: u64, expires_at: u64) -> Slot {
-        let lease = Lease {
-            lease_id: String::new(),
-            work_id: String::new(),
-            actor_id: String::new(),
-            state: LeaseState::Active,
-            issued_at: 0,
-            expires_at,
-            issued_at_tick: None,
-            expires_at_tick: None,
-            registrar_signature: Vec::new(),
-            renewal_count: 0,
-            last_renewed_at: None,
-            release_reason: None,
-            revocation_reason: None,
-            terminated_at: None,
-            fencing_token: token,
-            session_id: "".into(),
-        };
-        Slot::new(lease, None)
-    }
+    use crate::work::registrar::slab::tests::slot;
 
     /// A generator good enough to mix things up.
     fn next(state: &mut u64) -> u64 {

@@ -202,9 +202,32 @@ impl IndexMut<Key> for Slab {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::work::registrar::calendar::tests::slot;
+    use crate::work::registrar::LeaseState;
+
+    /// A slot with an active lease, and nothing else to say.
+    pub(in super::super) fn slot(token: u64, expires_at: u64) -> Slot {
+        let lease = Lease {
+            lease_id: String::new(),
+            work_id: String::new(),
+            actor_id: String::new(),
+            state: LeaseState::Active,
+            issued_at: 0,
+            expires_at,
+            issued_at_tick: None,
+            expires_at_tick: None,
+            registrar_signature: Vec::new(),
+            renewal_count: 0,
+            last_renewed_at: None,
+            release_reason: None,
+            revocation_reason: None,
+            terminated_at: None,
+            fencing_token: token,
+            session_id: "".into(),
+        };
+        Slot::new(lease, None)
+    }
 
     #[test]
     fn a_slot_that_was_left_is_taken_again() {
