@@ -7,7 +7,7 @@ use std::time::Duration;
 use lease::ledger::MemoryLedger;
 use lease::{
     ClaimError, Clock, ClockId, LeaseChange, LeaseError, LeaseState, ManualClock, Registrar, RegistrarError,
-    ReleaseReason, Signer, SystemClock, Tick,
+    ReleaseReason, Signer, SystemClock,
 };
 
 use crate::setup::{TTL, refusal, with_clock};
@@ -193,17 +193,6 @@ fn what_at_least_has_closed_opens_with_a_reboot_and_not_by_the_clock_of_another_
     drop(later.try_claim("cron", TTL).wait().unwrap());
 }
 
-const TELL: &str = "LEASE_TEST_TELL";
-
-/// Says what time it is, in a process of another test's.
-#[test]
-fn teller() {
-    if std::env::var_os(TELL).is_some() {
-        let Tick { value, rate, clock } = SystemClock::new().tick();
-        println!("\ntick {value} {rate} {clock:?}");
-    }
-}
-
 /// Of a process whose time namespace says that the machine was started a million seconds earlier.
 fn in_another_time() -> Command {
     let mut command = Command::new("unshare");
@@ -214,6 +203,13 @@ fn in_another_time() -> Command {
 /// In a time namespace the clock that counts suspend can be ahead of the one that does not, as it is after a suspend.
 #[test]
 fn the_clock_of_the_machine_counts_suspend_and_is_another_in_each_time_namespace() {
+    const ITSELF: &str =
+        "time::the_clock_of_the_machine_counts_suspend_and_is_another_in_each_time_namespace";
+    const IS_THERE: &str = "LEASE_TEST_IS_THERE";
+    let here = SystemClock::new().tick();
+    if std::env::var_os(IS_THERE).is_some() {
+        return println!("\ntick {} {} {:?}", here.value, here.rate, here.clock);
+    }
     if !in_another_time()
         .arg("true")
         .output()
@@ -221,11 +217,10 @@ fn the_clock_of_the_machine_counts_suspend_and_is_another_in_each_time_namespace
     {
         return eprintln!("skipped: this process may not make a time namespace");
     }
-    let here = SystemClock::new().tick();
     let output = in_another_time()
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "time::teller", "--nocapture"])
-        .env(TELL, "")
+        .args(["--exact", ITSELF, "--nocapture"])
+        .env(IS_THERE, "")
         .output()
         .unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
