@@ -247,8 +247,9 @@ pub trait Ledger: Send + Sync {
 
     /// The turn to write a checkpoint, of whatever name, had until it is dropped or its process ends; `None` while
     /// somebody else has it, here or in another process. It is for those who would write the same one at the same time:
-    /// [`save_checkpoint`](Self::save_checkpoint) asks nobody for it. Where no other process writes, as here, it can
-    /// always be had.
+    /// [`save_checkpoint`](Self::save_checkpoint) asks nobody for it. Whoever keeps it, because he was stopped for instance,
+    /// is not waited for for ever: a registrar for whom one is due many times over writes it without. Where no other
+    /// process writes, as here, it can always be had.
     ///
     /// # Errors
     ///

@@ -2,7 +2,7 @@
 
 use crate::work::registrar::{PublicKey, RegistrarError, Signer};
 
-/// Where the key comes from when the caller brings none.
+/// One of these places.
 pub(crate) trait KeySource: Send + Sync {
     /// The key, if there is one.
     fn load(&self) -> Result<Option<Signer>, RegistrarError>;

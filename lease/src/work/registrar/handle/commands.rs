@@ -222,8 +222,8 @@ impl Registrar {
     /// Takes no more commands, does what is queued, among it what dropped claims left, and syncs, whatever the
     /// [`Durability`](crate::Durability). Whoever calls it again is told the same.
     ///
-    /// This closes the registrar for all its handles; opening the ledger again makes another one. Claims that are still held are not renewed any more; release or
-    /// drop them before.
+    /// This closes the registrar for all its handles; opening the ledger again makes another one. Claims that are still
+    /// held are not renewed any more; release or drop them before.
     ///
     /// # Errors
     ///
